@@ -1,0 +1,45 @@
+# Every target makes its own environment in .venv first, anew whenever the dependencies change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak docs lock clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt scripts/install.sh
+	@scripts/install.sh $(VENV) $(PYTHON)
+	@touch $@
+
+demo: $(STAMP) ## Run the whole journey on a made-up legacy database.
+	@$(BIN)/python -m chatctl demo run
+
+test: $(STAMP) ## Run every test that this machine can run, and say which it can't.
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+check: $(STAMP) ## Lint, types and import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## Measure chatctl against the engines' own tools (BENCH_ROWS=1000000).
+	@$(BIN)/python -m bench
+
+soak: $(STAMP) ## Run the long tests: random kills, more rows (minutes to hours).
+	CHATCTL_SOAK=1 $(BIN)/python -m pytest -m slow --timeout 7200 -o log_cli=true -o log_cli_level=INFO
+
+docs: $(STAMP) ## Write the pages of docs/ that are tables of the code.
+	$(BIN)/python scripts/docs.py
+
+lock: ## Pin every dependency anew in constraints.txt (needs uv).
+	scripts/lock.sh
+
+clean: ## Remove what the other targets made.
+	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find src tests migrations scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,125 @@
+"""`chatctl runs`: looks at what chatctl does and did, and holds it up or ends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatctl.cli.confirm import consent
+from chatctl.cli.groups import group
+from chatctl.cli.options import Confirm
+from chatctl.cli.runtime import invocation_of, run
+from chatctl.domain.result import Result
+
+if TYPE_CHECKING:
+    from chatctl.wiring import Wiring
+
+app = group("Look at runs, hold them up, end them.")
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run, as 'runs list' names it.")]
+
+
+@app.command(name="list")
+def list_runs(
+    ctx: typer.Context, limit: Annotated[int, typer.Option(min=1, help="The most runs to show.")] = 50
+) -> None:
+    """Show the runs, newest first.
+
+    Example: chatctl runs list --limit 5
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs.inspecting import listing
+
+        return listing(wiring.runs(read_only=True), limit)
+
+    run(ctx, "runs list", work)
+
+
+@app.command()
+def show(ctx: typer.Context, run_id: RunId) -> None:
+    """Show one run and how far each of its phases is.
+
+    Example: chatctl runs show 20260131-120000-9f3a
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs.inspecting import show as service
+
+        return service(wiring.runs(read_only=True), run_id)
+
+    run(ctx, "runs show", work)
+
+
+@app.command()
+def pause(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
+    """Hold a run up after the batch in hand, wherever it is at work.
+
+    Example: chatctl runs pause 20260131-120000-9f3a
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs import steering
+
+        _agree(ctx, f"Pause run {run_id}?")
+        return steering.pause(wiring.runs(), run_id)
+
+    run(ctx, "runs pause", work)
+
+
+@app.command()
+def resume(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
+    """Let a paused run go on.
+
+    Example: chatctl runs resume 20260131-120000-9f3a
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs import steering
+
+        _agree(ctx, f"Resume run {run_id}?")
+        return steering.resume(wiring.runs(), run_id)
+
+    run(ctx, "runs resume", work)
+
+
+@app.command()
+def cancel(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
+    """End a run for good after the batch in hand; what it did stays.
+
+    Example: chatctl runs cancel 20260131-120000-9f3a
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs import steering
+
+        _agree(ctx, f"Cancel run {run_id}?")
+        return steering.cancel(wiring.runs(), run_id)
+
+    run(ctx, "runs cancel", work)
+
+
+@app.command()
+def unlock(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="LOCK", help="The lock, as the error names it: schema, regroup.")],
+    confirm: Confirm = None,
+) -> None:
+    """Free a lock whose holder is gone; refuses while the holder lives.
+
+    Example: chatctl runs unlock regroup
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs import steering
+
+        _agree(ctx, f"Free the lock '{name}'?")
+        return steering.unlock(wiring.runs(), name)
+
+    run(ctx, "runs unlock", work)
+
+
+def _agree(ctx: typer.Context, question: str) -> None:
+    if invocation_of(ctx).settings.protected:
+        consent(ctx, question)

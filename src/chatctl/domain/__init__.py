@@ -1,0 +1,1 @@
+"""Pure values and rules. Standard library only; no I/O, no clock, no environment."""

@@ -1,0 +1,1 @@
+"""What others watch a run by: logs, signals, later metrics and pings. Masks every secret it passes on."""

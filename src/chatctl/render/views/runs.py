@@ -1,0 +1,40 @@
+"""How `chatctl runs` answers people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatctl.render.blocks import Block, Paragraph, facts, rows
+from chatctl.render.views import Data, view
+
+_RUNS = ("run_id", "command", "status", "by", "host", "started", "seconds", "error")
+_PHASES = ("phase", "ranges", "ranges_done", "rows", "batches")
+
+
+@view("runs list", principal="runs", columns=_RUNS)
+def listing(data: Data) -> Iterator[Block]:
+    """The runs, newest first."""
+    yield rows(data["runs"], *_RUNS[:-1], empty="chatctl hasn't run anything here.")
+
+
+@view("runs show", principal="phases", columns=_PHASES)
+def show(data: Data) -> Iterator[Block]:
+    """The run, what it was told, what it did, and its phases."""
+    yield facts(data, "run_id", "command", "status", "layout", "by", "host", "started", "finished", "seconds", "error")
+    yield facts(data["options"], title="Options")
+    yield facts(data["totals"], title="Totals")
+    yield rows(data["phases"], *_PHASES, title="Phases")
+
+
+@view("runs pause")
+@view("runs resume")
+@view("runs cancel")
+def steered(data: Data) -> Iterator[Block]:
+    """What the run is now, and was."""
+    yield Paragraph(f"Run {data['run_id']} is {data['status']}; it was {data['was']}.")
+
+
+@view("runs unlock")
+def unlock(data: Data) -> Iterator[Block]:
+    """Whether anything was to be freed."""
+    yield Paragraph(f"The lock '{data['lock']}' is free{'' if data['freed'] else ', and was'}.")

@@ -1,0 +1,1 @@
+"""Session counters: counting without ever repeating a number, checking, repairing, watching them grow."""

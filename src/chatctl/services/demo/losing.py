@@ -1,0 +1,16 @@
+"""`demo lose-counter`: what a Redis that may evict does to a counter, done on purpose."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from chatctl.domain.result import Result
+from chatctl.domain.session_ids import Month, Scope
+from chatctl.stores.redis.stores import RedisStores
+
+
+def lose_counter(redis: RedisStores) -> Result:
+    """Deletes this month's counter of general sessions; the sessions stay."""
+    place = redis.keys.counter(Scope.general(Month.at(datetime.now(UTC))))
+    deleted = redis.servers.attempt(lambda: redis.servers.client(place.db).delete(place.name))
+    return Result({"key": place.name, "deleted": bool(deleted)})

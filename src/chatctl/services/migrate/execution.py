@@ -1,0 +1,204 @@
+"""Applies a plan: revision by revision, in the order of the plan; how one is applied is in `journaled`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from chatctl.domain.progress import Progress, StopSignal
+from chatctl.errors import ChatctlError, GuardError, InterruptedRunError, LeaseLostError, RetryableError
+from chatctl.layouts.model import Phase
+from chatctl.observe.fail_points import fail_point
+from chatctl.services.migrate.journaled import JournaledRevision
+from chatctl.services.migrate.planning import MigrationPlan, PlannedRevision
+from chatctl.services.migrate.target import MigrationTarget
+from chatctl.stores.sql.dialects.gentle import Gentleness, send
+from chatctl.stores.sql.inspection import carried_over
+from chatctl.stores.sql.journal import Run, RunStatus
+from chatctl.stores.sql.journal.statements import StatementLog
+from chatctl.stores.sql.locks import RunLock
+from chatctl.stores.sql.revisions import Revision
+from chatctl.stores.sql.statements import Watch
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an execution did."""
+
+    run_id: str
+    revisions: tuple[str, ...]
+    statements: int
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """Who watches an execution, who may stop it, and how gentle it is."""
+
+    progress: Progress
+    stop: StopSignal
+    gentleness: Gentleness = field(default_factory=Gentleness)
+
+
+class Execution:
+    """One run of a plan on its target, under the schema lock."""
+
+    def __init__(
+        self,
+        target: MigrationTarget,
+        plan: MigrationPlan,
+        run: Run,
+        lock: RunLock,
+        attendance: Attendance,
+    ) -> None:
+        self._target = target
+        self._plan = plan
+        self._run = run
+        self._lock = lock
+        self._progress = attendance.progress
+        self._stop = attendance.stop
+        # The way back has been confirmed by name, and stopping halfway on it helps nobody.
+        allow_copy = attendance.gentleness.allow_copy or plan.options.direction == "down"
+        self._gentleness = replace(attendance.gentleness, allow_copy=allow_copy)
+        self._database = target.database
+
+    def run(self) -> Applied:
+        """Applies every step; raises what stopped it, after noting in the journal how far it came."""
+        done: list[str] = []
+        statements = 0
+        self._progress.start(sum(len(step.statements) for step in self._plan.steps), "statements")
+        try:
+            for step in self._plan.steps:
+                if self._stop.requested:
+                    raise InterruptedRunError(f"Interrupted before {step.revision.id}; what was applied stays.")
+                statements += self._apply_patiently(step)
+                done.append(step.revision.id)
+                self._progress.advance(len(step.statements))
+        except BaseException as problem:
+            self._note_failure(problem, done)
+            raise
+        self._finish(done)
+        return Applied(self._run.id, tuple(done), statements)
+
+    def _apply_patiently(self, step: PlannedRevision) -> int:
+        """Applies one revision, again and again where its locks can't be had; the number of statements it sent."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(RetryableError),
+            wait=wait_random_exponential(multiplier=0.5, max=8),
+            stop=stop_after_delay(self._gentleness.give_up_after_seconds),
+            before_sleep=lambda state: self._name_those_in_the_way(step),
+            reraise=True,
+        )
+        try:
+            return retrying(self._apply, step)
+        except RetryableError as problem:
+            raise type(problem)(problem.message, hint=self._in_the_way(step)) from problem
+
+    def _name_those_in_the_way(self, step: PlannedRevision) -> None:
+        if self._stop.requested:
+            raise InterruptedRunError(f"Interrupted while waiting for {step.revision.id}'s locks.")
+        named = self._in_the_way(step) or ""
+        self._progress.note(f"{step.revision.id} lets others pass and tries again. {named}".rstrip())
+
+    def _in_the_way(self, step: PlannedRevision) -> str | None:
+        """A sentence that names the transactions that keep the revision from its locks; None if none is to be seen."""
+        tables = [
+            name
+            for name in self._plan.whereabouts.tables
+            if any(item.statement.names(name) for item in step.statements)
+        ]
+        with self._database.connect() as connection:
+            found = self._database.dialect.sessions.in_the_way(connection, tables)
+        if not found:
+            return None
+        return f"In the way: {'; '.join(str(obstacle) for obstacle in found[:3])}."
+
+    def _apply(self, step: PlannedRevision) -> int:
+        self._check_guards(step.revision)
+        dialect = self._database.dialect
+        with (
+            self._database.translating(),
+            self._database.engine.connect() as connection,
+            dialect.changing_schema(connection),
+        ):
+            handler = JournaledRevision(self._target, self._run, step, self._lock, self._gentleness)
+            with Watch(self._target.watched, handler).listening() as watch:
+                fail_point("revision.before")
+                self._target.revisions.run(connection, step.revision, self._plan.options.direction, watch)
+            handler.check_complete()
+            fail_point("revision.before-commit")
+            connection.commit()
+            self._target.applied(connection, step.revision, self._plan.options.direction)
+            connection.commit()
+            with closing(connection.connection.cursor()) as cursor:
+                send(cursor, dialect.manners.after())
+            connection.commit()
+        fail_point("revision.after-commit")
+        return handler.sent
+
+    def _check_runs_are_final(self, revision: Revision) -> None:
+        """What undoing a regrouping would need goes with the columns that a contract takes away."""
+        with self._database.connect() as connection:
+            runs = self._target.journal.runs.list(connection, ("regroup run",), limit=1_000)
+        for run in runs:
+            if run.totals.get("messages_moved") and not (run.totals.get("sealed") or run.totals.get("undone")):
+                raise GuardError(
+                    f"{revision.id} refuses: run {run.id} (regroup) can still be undone.",
+                    hint=f"chatctl regroup verify {run.id}, then chatctl regroup seal {run.id} or undo it.",
+                )
+
+    def _check_guards(self, revision: Revision) -> None:
+        guards = revision.guards if self._plan.options.direction == "up" else revision.down_guards
+        if self._plan.options.direction == "up" and revision.phase is Phase.CONTRACT:
+            self._check_runs_are_final(revision)
+        with self._database.connect() as connection:
+            for guard in guards:
+                found = connection.scalar(guard.query) or 0
+                if found:
+                    raise GuardError(f"{revision.id} refuses: {guard.message.format(count=found)}")
+
+    def _note_failure(self, problem: BaseException, done: Sequence[str]) -> None:
+        if isinstance(problem, LeaseLostError):
+            # The run is another holder's now.
+            return
+        step = self._plan.steps[len(done)].revision.id if len(done) < len(self._plan.steps) else ""
+        with self._database.begin() as connection:
+            self._lock.check(connection)
+            half_applied = StatementLog(self._target.journal.tables, self._run.id).has_any(connection, step)
+            interrupted = (
+                half_applied or not isinstance(problem, ChatctlError) or isinstance(problem, InterruptedRunError)
+            )
+            status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
+            totals = {**self._run.totals, "revisions": [*self._run.totals.get("revisions", []), *done]}
+            self._target.journal.runs.finish(connection, self._run.id, status, totals, str(problem))
+            if not interrupted:
+                self._record_schema(connection)
+
+    def _finish(self, done: Sequence[str]) -> None:
+        with self._database.begin() as connection:
+            self._lock.check(connection)
+            self._record_schema(connection)
+            totals = {"revisions": [*self._run.totals.get("revisions", []), *done]}
+            self._target.journal.runs.finish(connection, self._run.id, RunStatus.DONE, totals)
+
+    def _record_schema(self, connection: sa.Connection) -> None:
+        journal, layout = self._target.journal, self._target.name
+        before = json.loads(self._run.totals["schema_before"])
+        recorded = journal.recorded_schema(connection, layout) or before
+        after = self._target.snapshot(connection)
+        journal.record_schema(connection, layout, carried_over(recorded, before, after), self._run.id)
+
+
+def start_run(target: MigrationTarget, plan: MigrationPlan) -> Run:
+    """A new run in the journal, holding the schema as it is before the first statement."""
+    runs = target.journal.runs
+    kind = f"migrate {plan.options.direction}"
+    before = json.dumps(plan.whereabouts.snapshot, sort_keys=True)
+    with target.database.begin() as connection:
+        run = runs.start(connection, kind, target.name, "schema", plan.options.as_json(), plan.fingerprint)
+        runs.note(connection, run.id, {"schema_before": before, "from": plan.whereabouts.revision})
+        return runs.get(connection, run.id)

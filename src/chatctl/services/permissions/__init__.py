@@ -1,0 +1,1 @@
+"""Project permissions: asking, listing, auditing what is remembered of them."""

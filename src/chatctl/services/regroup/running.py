@@ -1,0 +1,211 @@
+"""Runs a regrouping: passes over the messages until none is left to move, journaled batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from chatctl.domain.grouping import Grouping
+from chatctl.domain.result import Notice, Outcome, Result
+from chatctl.errors import ChatctlError, NotFoundError, UnfinishedRunError
+from chatctl.services.regroup.driving import Crew, Driver, stopwatch
+from chatctl.services.regroup.planning import check_fresh, make_plan
+from chatctl.services.regroup.target import KIND, RegroupTarget
+from chatctl.stores.sql.journal import Run, RunStatus
+from chatctl.stores.sql.locks import RunLock
+from chatctl.stores.sql.regroup import Scheme, WorkTables, checks
+from chatctl.stores.sql.regroup.assign import Assign, AssignAlongSpine
+from chatctl.stores.sql.regroup.making import MakeChats, MakeCompanions
+from chatctl.stores.sql.regroup.phase import Phase
+from chatctl.stores.sql.regroup.settle import Settle
+from chatctl.stores.sql.regroup.survey import Spine, Survey
+from chatctl.stores.sql.regroup.titles import FirstMessageTitles
+from chatctl.stores.sql.regroup.walk import Walk
+
+#: The lock under which one regrouping of a database runs.
+LOCK = "regroup"
+#: Passes after which a run ends although the application still writes messages of the old kind.
+MOST_PASSES = 20
+#: Messages younger than this when a run begins may still be on their way: the checksum leaves them out.
+_SETTLED_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A run with what its statements are made of."""
+
+    run: Run
+    scheme: Scheme
+    tables: WorkTables
+
+
+def start(target: RegroupTarget, grouping: Grouping, crew: Crew, saved_plan: Mapping[str, Any] | None = None) -> Result:
+    """Regroups, or goes on with the unfinished run that has these options.
+
+    Raises UnfinishedRunError where another one is unfinished, StalePlanError where the saved plan no longer fits,
+    LockedError where a run is at work.
+    """
+    target.require_database()
+    with target.database.connect() as connection:
+        # Whatever keeps the run from its work is said before chatctl's own tables are made.
+        target.require(connection, target.scheme(grouping))
+    target.journal.ensure()
+    with RunLock(target.journal, LOCK) as lock:
+        with target.database.connect() as connection:
+            unfinished = target.journal.runs.unfinished(connection, KIND, target.layout.name, LOCK)
+        if unfinished is not None:
+            _check_options(unfinished, grouping)
+            work = _take_up(target, unfinished)
+        else:
+            work = _begin(target, grouping, saved_plan)
+        return _go_on(target, work, replace(crew, guard=lock.check), resumed=unfinished is not None)
+
+
+def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
+    """Works on the run `run_id`, beside whoever already does."""
+    target.require_database()
+    run = find(target, run_id)
+    if not run.status.unfinished:
+        raise NotFoundError(f"Run {run_id} is {run.status.value}: nothing is left to do in it.")
+    return _go_on(target, _take_up(target, run), crew, resumed=True)
+
+
+def find(target: RegroupTarget, run_id: str | None) -> Run:
+    """The regrouping called `run_id`, or the last one. Raises NotFoundError."""
+    with target.database.connect() as connection:
+        if not target.journal.exists(connection):
+            raise NotFoundError("Nothing has been regrouped here.", hint="chatctl regroup plan shows what would be.")
+        if run_id is None:
+            found = target.journal.runs.list(connection, (KIND,), limit=1)
+            if not found:
+                raise NotFoundError("Nothing has been regrouped here.")
+            return found[0]
+        run = target.journal.runs.get(connection, run_id)
+    if run.kind != KIND:
+        raise NotFoundError(f"Run {run_id} is a '{run.kind}', not a '{KIND}'.")
+    return run
+
+
+def scheme_of(target: RegroupTarget, run: Run) -> Scheme:
+    """What the layout's columns mean to that run."""
+    return target.scheme(Grouping.from_json(run.options))
+
+
+def _check_options(unfinished: Run, grouping: Grouping) -> None:
+    if unfinished.options != grouping.as_json():
+        raise UnfinishedRunError(
+            f"Run {unfinished.id} is unfinished, and has other options.",
+            hint=f"Finish it with 'chatctl regroup run --resume {unfinished.id}', or end it with"
+            f" 'chatctl runs cancel {unfinished.id}' and 'chatctl regroup undo {unfinished.id}'.",
+        )
+
+
+def _begin(target: RegroupTarget, grouping: Grouping, saved_plan: Mapping[str, Any] | None) -> _Work:
+    scheme = target.scheme(grouping)
+    runs = target.journal.runs
+    with target.database.connect() as connection:
+        if saved_plan is not None:
+            check_fresh(make_plan(target, connection, grouping).data, saved_plan)
+        now = target.database.dialect.now(connection)
+        cutoff = now - timedelta(seconds=_SETTLED_SECONDS)
+        columns = target.compared(connection, scheme)
+        before = {
+            "cutoff": cutoff.isoformat(),
+            "columns": columns,
+            **checks.checksum(connection, scheme, columns, cutoff),
+        }
+    fingerprint = saved_plan["fingerprint"] if saved_plan else None
+    with target.database.begin() as connection:
+        run = runs.start(connection, KIND, target.layout.name, LOCK, grouping.as_json(), fingerprint)
+        runs.note(connection, run.id, {"before": before})
+    return _take_up(target, run)
+
+
+def _take_up(target: RegroupTarget, run: Run) -> _Work:
+    scheme = scheme_of(target, run)
+    tables = target.work_tables(run, scheme)
+    tables.create(target.database)
+    with target.database.begin() as connection:
+        return _Work(target.journal.runs.resume(connection, run), scheme, tables)
+
+
+def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool) -> Result:
+    driver = Driver(target, work.run, crew)
+    with ExitStack() as stack:
+        taken = stack.enter_context(stopwatch())
+        try:
+            passes = _passes(driver, work)
+        except ChatctlError as problem:
+            _record(target, work.run, RunStatus.INTERRUPTED, driver, str(problem))
+            raise
+    if passes is not None:
+        work.tables.drop_spine(target.database)
+    status = RunStatus.INTERRUPTED if passes is None else RunStatus.DONE
+    totals = _record(target, work.run, status, driver, None)
+    data = {
+        **_figures(totals, driver.batches, taken["seconds"]),
+        "passes": passes,
+        "resumed": resumed,
+        "options": work.run.options,
+    }
+    warnings = []
+    if passes is not None and passes >= MOST_PASSES:
+        warnings.append(
+            Notice(
+                "still_arriving",
+                f"After {passes} passes the application still writes messages without a chat.",
+                "Run it again once the old version has stopped, or keep it going with --follow.",
+            )
+        )
+    outcome = Outcome.DONE if passes is not None else Outcome.INTERRUPTED
+    return Result(data, outcome, work.run.id, tuple(warnings))
+
+
+def _passes(driver: Driver, work: _Work) -> int | None:
+    """How many passes it took until none was left to move; None where a stop came first."""
+    for number in range(1, MOST_PASSES + 1):
+        look, *rest = _phases(work, number)
+        looked = driver.phase(look)
+        if looked is None:
+            return None
+        if looked.rows == 0:
+            return number
+        for phase in rest:
+            if driver.phase(phase, looked.rows if phase.unit == look.unit else None) is None:
+                return None
+    return MOST_PASSES
+
+
+def _phases(work: _Work, number: int) -> list[Phase]:
+    kinds: tuple[type[Phase], ...] = (Survey, MakeCompanions, MakeChats, Assign, Settle)
+    if work.scheme.grouping.gap_seconds is not None:
+        kinds = (Spine, Walk, MakeCompanions, MakeChats, AssignAlongSpine, Settle)
+    if work.scheme.grouping.title == "first-message":
+        kinds = (*kinds, FirstMessageTitles)
+    return [kind(work.scheme, work.tables, number) for kind in kinds]
+
+
+def _record(target: RegroupTarget, run: Run, status: RunStatus, driver: Driver, error: str | None) -> dict[str, Any]:
+    with target.database.begin() as connection:
+        now = target.journal.runs.get(connection, run.id)
+        totals = now.totals | driver.counts
+        # Who cancelled or paused it from elsewhere has the last word.
+        kept = now.status if now.status in (RunStatus.CANCELLED, RunStatus.PAUSED) and error else status
+        target.journal.runs.finish(connection, run.id, kept, totals, error)
+    return totals
+
+
+def _figures(totals: Mapping[str, Any], batches: int, seconds: float) -> dict[str, Any]:
+    moved = totals.get("messages_moved", 0)
+    return {
+        "messages_moved": moved,
+        "chats_created": totals.get("chats_created", 0),
+        "chats_joined": totals.get("chats_joined", 0),
+        "companions": {name[5:]: count for name, count in totals.items() if name.startswith("made_")},
+        "batches": batches,
+        "seconds": seconds,
+        "rows_per_second": round(moved / seconds, 1) if seconds else None,
+    }

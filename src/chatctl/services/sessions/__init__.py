@@ -1,0 +1,1 @@
+"""Sessions: creating, showing, naming, sharing and archiving them."""

@@ -1,0 +1,1 @@
+"""Import and export: rows out of files, and files out of rows."""

@@ -1,0 +1,1 @@
+"""The only I/O: SQL servers, Redis, the permission source, backup storage."""

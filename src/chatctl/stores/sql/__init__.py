@@ -1,0 +1,1 @@
+"""SQL: engine, dialects, layout tables, journal, locks, batches, revisions."""

@@ -1,0 +1,128 @@
+"""Drives work through a run's ranges, batch by batch, until it is done or told to stop."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatctl.domain.progress import Progress, StopSignal
+from chatctl.errors import RetryableError
+from chatctl.observe.fail_points import fail_point
+from chatctl.stores.sql.batches.pace import Pace
+from chatctl.stores.sql.batches.patience import patiently, retrying
+from chatctl.stores.sql.batches.ranges import Range, Ranges, worker_name
+from chatctl.stores.sql.batches.work import BatchOutcome, Work
+from chatctl.stores.sql.journal import Journal
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """What a run has done so far, over all its attempts. `finished` says whether every range is at its end."""
+
+    rows: int
+    batches: int
+    seconds: float
+    finished: bool
+    counts: dict[str, int]
+
+
+class BatchRunner:
+    """One worker on one run.
+
+    `guard` is called inside each batch's transaction and raises where this worker may no longer write (a lost
+    run lock). `gate` is called between batches with no transaction open: it may wait, and says whether to go on.
+    `alone` says that no other worker can be on the run, so that a dead one's leases needn't run out.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        run_id: str,
+        work: Work,
+        *,
+        pace: Pace,
+        progress: Progress,
+        stop: StopSignal,
+        guard: Callable[..., None] | None = None,
+        alone: bool = False,
+        gate: Callable[[], bool] | None = None,
+    ) -> None:
+        self._database = journal.database
+        self._ranges = Ranges(journal)
+        self._run_id = run_id
+        self._work = work
+        self._pace = pace
+        self._progress = progress
+        self._stop = stop
+        self._guard = guard
+        self._alone = alone
+        self._gate = gate
+        self._worker = worker_name()
+
+    def run(self) -> RunTotals:
+        """Works until no range is left to claim or a stop is asked for; returns the run's totals."""
+        started = time.monotonic()
+        while self._may_go_on():
+            claimed = patiently(self._claim)
+            if claimed is None:
+                break
+            self._work_through(claimed)
+        with self._database.connect() as connection:
+            rows, batches, still_open, counts = self._ranges.totals(connection, self._run_id)
+        return RunTotals(rows, batches, time.monotonic() - started, still_open == 0, counts)
+
+    def _claim(self) -> Range | None:
+        with self._database.begin() as connection:
+            return self._ranges.claim(connection, self._run_id, self._worker, alone=self._alone)
+
+    def _release(self, claimed: Range) -> None:
+        with self._database.begin() as connection:
+            self._ranges.release(connection, claimed)
+
+    def _may_go_on(self) -> bool:
+        return not self._stop.requested and (self._gate is None or self._gate())
+
+    def _work_through(self, claimed: Range) -> None:
+        finished = False
+        try:
+            while not finished and self._may_go_on():
+                claimed, finished = self._one_batch(claimed)
+        finally:
+            if not finished:
+                patiently(lambda: self._release(claimed))
+
+    def _one_batch(self, claimed: Range) -> tuple[Range, bool]:
+        token = secrets.token_hex(16)
+        for attempt in retrying():
+            with attempt:
+                after, outcome = self._try_batch(claimed, token, again=attempt.retry_state.attempt_number > 1)
+        self._work.committed(after.position)
+        self._progress.advance(after.rows_done - claimed.rows_done)
+        return after, outcome
+
+    def _try_batch(self, claimed: Range, token: str, *, again: bool) -> tuple[Range, bool]:
+        if again:
+            # The connection may have died between the server's commit and its answer: look, don't guess.
+            with self._database.connect() as connection:
+                if self._ranges.was_committed(connection, claimed, token):
+                    return self._ranges.reread(connection, claimed)
+        try:
+            return self._commit_batch(claimed, token)
+        except RetryableError:
+            self._pace.failed()
+            raise
+
+    def _commit_batch(self, claimed: Range, token: str) -> tuple[Range, bool]:
+        started = time.monotonic()
+        with self._database.begin() as connection:
+            if self._guard is not None:
+                self._guard(connection)
+            outcome: BatchOutcome = self._work.batch(connection, claimed.bounds, claimed.position, self._pace.size)
+            milliseconds = int((time.monotonic() - started) * 1000)
+            after = self._ranges.advance(connection, claimed, outcome, token, milliseconds)
+            fail_point("batch.before-commit")
+        fail_point("batch.after-commit")
+        self._pace.went_well(outcome.rows, int((time.monotonic() - started) * 1000))
+        return after, outcome.finished

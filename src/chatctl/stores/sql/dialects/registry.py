@@ -1,0 +1,65 @@
+"""From a URL to the dialect that serves it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatctl.errors import ConfigurationError, MissingExtraError
+from chatctl.stores.sql.dialects.base import Dialect
+
+#: Scheme → (module, class, driver, the extra that brings the driver).
+_FAMILIES: dict[str, tuple[str, str, str, str | None]] = {
+    "sqlite": ("sqlite", "SQLite", "sqlite+pysqlite", None),
+    "mysql": ("mariadb", "EitherMySQL", "mysql+pymysql", None),
+    "mariadb": ("mariadb", "EitherMySQL", "mysql+pymysql", None),
+    "postgresql": ("postgresql", "PostgreSQL", "postgresql+psycopg", "postgres"),
+    "postgres": ("postgresql", "PostgreSQL", "postgresql+psycopg", "postgres"),
+}
+
+
+def normalise_url(text: str) -> sa.URL:
+    """The SQLAlchemy URL for `text`, with chatctl's driver where none is named.
+
+    Raises ConfigurationError where it is no URL or names an engine that chatctl doesn't serve; the message never
+    holds the password.
+    """
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigurationError(
+            "The database URL can't be read.",
+            hint="It looks like postgresql://user@host:5432/name, mariadb://… or sqlite:////path/to/file.db.",
+        ) from None
+    scheme = url.drivername.partition("+")[0]
+    if scheme not in _FAMILIES:
+        raise ConfigurationError(
+            f"chatctl doesn't serve '{url.drivername}' databases.",
+            hint="It serves sqlite, mariadb, mysql and postgresql.",
+        )
+    _, _, driver, _ = _FAMILIES[scheme]
+    return url.set(drivername=driver)
+
+
+def dialect_for(url: sa.URL) -> Dialect:
+    """The dialect of `url`; raises MissingExtraError where its driver isn't installed."""
+    module, class_name, driver, extra = _FAMILIES[url.get_backend_name()]
+    package = driver.partition("+")[2]
+    if extra and importlib.util.find_spec(package) is None:
+        raise MissingExtraError(extra, f"A {class_name} database")
+    found = importlib.import_module(f"chatctl.stores.sql.dialects.{module}")
+    dialect: Dialect = getattr(found, class_name)()
+    return dialect
+
+
+def place_of(url: sa.URL) -> tuple[Any, ...]:
+    """What tells two databases apart: a file's path, or product, host, name and port."""
+    if url.get_backend_name() == "sqlite":
+        name = (url.database or "").removeprefix("file:").partition("?")[0]
+        return ("sqlite", str(Path(name).resolve()) if name not in ("", ":memory:") else name)
+    host = "127.0.0.1" if url.host in (None, "localhost") else url.host
+    return (url.get_backend_name().replace("mariadb", "mysql"), host, url.database, url.port)

@@ -1,0 +1,220 @@
+"""Purge as work for the batch mechanism: choose, lock, look again, archive, delete, in one transaction."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatctl.domain.instants import to_epoch_ms
+from chatctl.errors import RetryableError
+from chatctl.observe.fail_points import fail_point
+from chatctl.stores.sql.batches.work import BatchOutcome, Position
+from chatctl.stores.sql.dialects import Dialect
+from chatctl.stores.sql.purge.archives import Archives, Place
+from chatctl.stores.sql.purge.conversations import Conversations, Part, matching
+from chatctl.stores.sql.purge.eligibility import Eligibility, Selection
+from chatctl.stores.sql.purge.holds import HoldStore, chat_key
+from chatctl.stores.sql.purge.records import Header, RowReader, belonging, decoded, encoded
+
+Operator = Callable[[Any, Any], Any]
+
+#: What an erasure or a purge may find in one batch, so that one statement takes all of their keys.
+LARGEST_BATCH = 5_000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One conversation that may go: its primary key, its place in the order, and its account."""
+
+    key: tuple[Any, ...]
+    place: tuple[Any, ...]
+    account: str | None
+
+    @property
+    def name(self) -> str:
+        """One text for its primary key."""
+        return chat_key(self.key)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a purge works with."""
+
+    dialect: Dialect
+    holds: HoldStore
+    archives: Archives
+
+
+class PurgeWork:
+    """Deletes what `selection` selects, archived in `place` first (None: not at all), at most `limit` conversations."""
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        selection: Selection,
+        tools: Tools,
+        run_id: str,
+        place: Place | None,
+        limit: int | None = None,
+    ) -> None:
+        self._on = conversations
+        self._selection = selection
+        self._tools = tools
+        self._run_id = run_id
+        self._place = place
+        self._limit = limit
+        self._eligibility = Eligibility(conversations, selection, tools.dialect)
+        self._reader = RowReader(conversations, tools.dialect)
+        self._pending: Mapping[str, int] = {}
+        self._deleting = 0
+        self._any_restored: bool | None = None
+        #: Conversations deleted by this worker.
+        self.deleted = 0
+        #: The same by account.
+        self.by_account: Counter[str] = Counter()
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Deletes about `size` conversations from `position` on."""
+        done, number = position.get("deleted", 0), position.get("number", 0) + 1
+        wanted = min(size, LARGEST_BATCH, *([self._limit - done] if self._limit is not None else []))
+        now_ms = to_epoch_ms(self._selection.now)
+        holds = self._tools.holds.in_force(connection, now_ms)
+        free = sa.not_(self._eligibility.held(holds))
+        condition = sa.and_(self._eligibility.condition, free)
+        found = self.candidates(connection, sa.and_(self._eligibility.by_own_row, free), position, wanted)
+        victims = self.still_eligible(connection, condition, self._not_restored(connection, found, now_ms))
+        counts = self._delete(connection, victims, number)
+        deleted = done + len(victims)
+        finished = len(found) < wanted or (self._limit is not None and deleted >= self._limit)
+        after = self.position_after(found[-1]) if found else position
+        self._deleting = len(victims)
+        self._pending = Counter(victim.account for victim in victims if victim.account is not None)
+        return BatchOutcome(
+            len(victims), {**after, "deleted": deleted, "number": number}, finished and wanted > 0, counts
+        )
+
+    def committed(self, position: Position) -> None:
+        """Counts what is gone."""
+        self.deleted += self._deleting
+        self._deleting = 0
+        self.by_account.update(self._pending)
+        self._pending = {}
+
+    def candidates(
+        self, connection: sa.Connection, condition: sa.ColumnElement[bool], position: Position, size: int
+    ) -> list[Candidate]:
+        """The next conversations in the order that may go, locked by nobody."""
+        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._on.order]
+        where = [condition]
+        if position.get("place"):
+            where.append(_after(order, decoded(position["place"])))
+        query = self._query(order).where(*where).order_by(*order).limit(size)
+        return [self._candidate(row, len(order)) for row in connection.execute(query)]
+
+    @staticmethod
+    def position_after(candidate: Candidate) -> Position:
+        """Where the walk stands behind `candidate`."""
+        return {"place": encoded(list(candidate.place))}
+
+    def still_eligible(
+        self, connection: sa.Connection, condition: sa.ColumnElement[bool], chosen: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Locks what was chosen, then asks again: whatever was read, written or held meanwhile stays.
+
+        Two statements, since one that waits for a lock goes on with what it had read of other tables before.
+        """
+        if not chosen:
+            return []
+        primary_key = self._on.what.primary_key
+        # By their place in the order rather than by their keys: thousands of keys take a while to send and to read.
+        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._on.order]
+        span = sa.and_(
+            _reaching(order, chosen[0].place, operator.gt, operator.ge),
+            _reaching(order, chosen[-1].place, operator.lt, operator.le),
+        )
+        locking = sa.select(*primary_key).where(span, self._eligibility.by_own_row).with_for_update()
+        connection.execute(locking).all()
+        fail_point("purge.locked")
+        left = {tuple(row) for row in connection.execute(sa.select(*primary_key).where(span, condition))}
+        return [candidate for candidate in chosen if candidate.key in left]
+
+    def _not_restored(self, connection: sa.Connection, found: Sequence[Candidate], now_ms: int) -> Sequence[Candidate]:
+        holds = self._tools.holds
+        if self._any_restored is None:
+            # Restores take the same lock as purges: none comes in between.
+            self._any_restored = holds.any_exempted(connection, now_ms)
+        if self._selection.everything or not self._any_restored:
+            return found
+        exempted = holds.exempted(connection, [candidate.name for candidate in found], now_ms)
+        return [candidate for candidate in found if candidate.name not in exempted]
+
+    def _query(self, order: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+        account = self._on.account
+        shown = sa.literal(None) if account is None else account
+        return sa.select(*order, *self._on.what.primary_key, shown.label("account"))
+
+    def _candidate(self, row: sa.Row[Any], width: int) -> Candidate:
+        values = tuple(row)
+        account = values[-1]
+        return Candidate(values[width:-1], values[:width], None if account is None else str(account))
+
+    def _delete(self, connection: sa.Connection, victims: Sequence[Candidate], number: int) -> dict[str, int]:
+        if not victims:
+            return {}
+        keys = [victim.key for victim in victims]
+        archived = self._archive(connection, keys, number)
+        counts = {f"deleted_{part.key}": self._delete_children(connection, part, keys) for part in self._deepest_first}
+        what = self._on.what
+        gone = connection.execute(what.table.delete().where(matching(what.primary_key, keys))).rowcount
+        counts["deleted"] = gone
+        if gone != len(victims):
+            raise RetryableError(f"{len(victims)} conversations were locked, and {gone} were there to delete.")
+        if archived is not None:
+            if archived != gone + sum(count for name, count in counts.items() if name != "deleted"):
+                raise RetryableError("Rows came between the archive and the deletion of their conversations.")
+            counts |= {"archived": gone}
+        return counts
+
+    @property
+    def _deepest_first(self) -> list[Part]:
+        return list(reversed(self._on.children))
+
+    def _delete_children(self, connection: sa.Connection, child: Part, keys: Sequence[tuple[Any, ...]]) -> int:
+        return connection.execute(child.table.delete().where(belonging(self._on, connection, child, keys))).rowcount
+
+    def _archive(self, connection: sa.Connection, keys: Sequence[tuple[Any, ...]], number: int) -> int | None:
+        if self._place is None:
+            return None
+        lines = self._lines(connection, keys, number)
+        return self._tools.archives.write(connection, self._run_id, number, self._place, lines, len(keys)).row_count
+
+    def _lines(self, connection: sa.Connection, keys: Sequence[tuple[Any, ...]], number: int) -> Iterator[str]:
+        yield Header(self._on.layout.name, self._run_id, number, self._reader.tables()).line()
+        for record in self._reader.records(connection, keys):
+            yield record.line()
+
+
+def _after(order: Sequence[sa.ColumnElement[Any]], place: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """Rows behind `place`."""
+    return _reaching(order, place, operator.gt, operator.gt)
+
+
+def _reaching(
+    order: Sequence[sa.ColumnElement[Any]], place: Sequence[Any], beyond: Operator, at_last: Operator
+) -> sa.ColumnElement[bool]:
+    """Rows on one side of `place`; `at_last` says whether a row right there counts.
+
+    The first column's own range stands in front, for an index to begin with.
+    """
+    sides: list[sa.ColumnElement[bool]] = []
+    for depth in range(len(order)):
+        equal = [column == value for column, value in zip(order[:depth], place[:depth], strict=True)]
+        compare = at_last if depth == len(order) - 1 else beyond
+        sides.append(sa.and_(*equal, compare(order[depth], place[depth])))
+    inclusive = operator.ge if beyond is operator.gt else operator.le
+    return sa.and_(inclusive(order[0], place[0]), sa.or_(*sides))

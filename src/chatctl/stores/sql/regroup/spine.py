@@ -1,0 +1,68 @@
+"""Steps along a run's spine: the messages of one pass, group after group, each group in its order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatctl.stores.sql.batches import BatchOutcome
+from chatctl.stores.sql.batches.work import Position
+from chatctl.stores.sql.regroup.phase import Phase
+
+_HEX = "0123456789abcdef"
+
+
+class SpinePhase(Phase):
+    """Work along the spine. Ranges end between groups; within one, batches follow each other."""
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Ranges of digests by their first digit, which are about equal."""
+        edges = [None, *_HEX[1:], None]
+        return [{"from": low, "below": high} for low, high in pairwise(edges)]
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Goes on by `size` messages."""
+        rows = self._next(bounds, position, size)
+        taken = rows.subquery()
+        order = (taken.c.digest, taken.c.at, taken.c.id)
+        count = connection.scalar(sa.select(sa.func.count()).select_from(taken)) or 0
+        if not count:
+            return BatchOutcome(0, position, True)
+        first = connection.execute(sa.select(taken).order_by(*order).limit(1)).one()
+        last = connection.execute(sa.select(taken).order_by(*(column.desc() for column in order)).limit(1)).one()
+        self.scheme.dialect.prefer_indexes(connection)
+        counts = self.work_on(connection, rows, first, last)
+        reached = {"digest": last.digest, "at": last.at.isoformat(), "id": last.id}
+        return BatchOutcome(count, reached, count < size, counts)
+
+    def work_on(
+        self, connection: sa.Connection, rows: sa.Select[Any], first: sa.Row[Any], last: sa.Row[Any]
+    ) -> dict[str, int]:
+        """Does the work for `rows` of the spine, which go from `first` to `last`; returns what to count."""
+        raise NotImplementedError
+
+    def _next(self, bounds: Position, position: Position, size: int) -> sa.Select[Any]:
+        spine = self.work.spine.c
+        conditions = [spine.round == self.round]
+        if bounds["from"] is not None:
+            conditions.append(spine.digest >= bounds["from"])
+        if bounds["below"] is not None:
+            conditions.append(spine.digest < bounds["below"])
+        order = (spine.digest, spine.at, spine.id)
+        if position:
+            reached = (position["digest"], datetime.fromisoformat(position["at"]), position["id"])
+            conditions.append(self.scheme.dialect.beyond(order, reached))
+        return sa.select(*order).where(*conditions).order_by(*order).limit(size)
+
+
+def as_of(chats: Any, digest: Any, at: Any, identity: Any) -> sa.Select[Any]:
+    """The chats of a group that begin at or before a place in it, the nearest first."""
+    begins_before = sa.or_(chats.c.first_at < at, sa.and_(chats.c.first_at == at, chats.c.first_id <= identity))
+    return (
+        sa.select(chats.c.chat_id)
+        .where(chats.c.digest == digest, chats.c.first_at <= at, begins_before)
+        .order_by(chats.c.first_at.desc(), chats.c.first_id.desc())
+    )

@@ -1,0 +1,50 @@
+"""Titles made of each chat's first message."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from chatctl.stores.sql.batches import BatchOutcome
+from chatctl.stores.sql.batches.work import Position
+from chatctl.stores.sql.regroup.keyrange import KeyRange
+from chatctl.stores.sql.regroup.phase import Phase
+from chatctl.stores.sql.regroup.worktables import MADE
+
+#: A title is a line, not the whole message.
+_CHARACTERS = 80
+
+
+class FirstMessageTitles(Phase):
+    """Gives the run's own chats the beginning of their first message, on one line, where they have no title."""
+
+    name: ClassVar[str] = "titles"
+    title: ClassVar[str] = "naming chats"
+    unit: ClassVar[str] = "chats"
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the chats' IDs."""
+        return KeyRange(self.work.chats.c.chat_id).slices(connection)
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Names the next `size` chats."""
+        work, scheme = self.work.chats.c, self.scheme
+        own = [work.fate == MADE, work.round == self.round]
+        step = KeyRange(work.chat_id, own).step(connection, bounds, position, size)
+        if step.rows and "title" in scheme.chats.c:
+            made = sa.select(work.chat_id).where(step.within, *own)
+            connection.execute(
+                scheme.chats.update()
+                .where(scheme.chat_id.in_(made), scheme.chats.c.title.is_(None))
+                .values(title=self._first_line().correlate(scheme.chats).scalar_subquery())
+            )
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last)
+
+    def _first_line(self) -> sa.Select[Any]:
+        scheme = self.scheme
+        text: sa.ColumnElement[str] = scheme.messages.c.content
+        for line_end in ("\r\n", "\n", "\r"):
+            text = sa.func.replace(text, line_end, " ", type_=sa.String())
+        line = sa.func.trim(sa.func.substr(text, 1, _CHARACTERS), type_=sa.String())
+        return sa.select(line).where(scheme.link == scheme.chat_id).order_by(scheme.at, scheme.id).limit(1)

@@ -1,0 +1,126 @@
+"""Takes a run back: its references and its chats, and nothing that the application has made or changed since."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from chatctl.stores.sql.batches import BatchOutcome
+from chatctl.stores.sql.batches.work import Position
+from chatctl.stores.sql.regroup.keyrange import KeyRange, between, whole
+from chatctl.stores.sql.regroup.phase import Phase, changed
+from chatctl.stores.sql.regroup.scheme import LAST, Scheme
+from chatctl.stores.sql.regroup.settle import actual
+from chatctl.stores.sql.regroup.worktables import JOINED, KEPT, MADE
+
+
+class TakeBackChats(Phase):
+    """Frees the messages of the run's chats and deletes those, by ranges of chat IDs.
+
+    A chat that the application has written to since is kept whole, with its messages.
+    """
+
+    name: ClassVar[str] = "undo"
+    title: ClassVar[str] = "taking chats back"
+    unit: ClassVar[str] = "chats"
+    first_batch: ClassVar[int] = 1_000
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the chats' IDs."""
+        return KeyRange(self.work.chats.c.chat_id).slices(connection)
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Takes the next `size` chats back."""
+        work = self.work.chats.c
+        step = KeyRange(work.chat_id).step(connection, bounds, position, size)
+        counts = {}
+        if step.rows:
+            after = position.get("after", bounds["after"])
+            kept = self._keep_what_was_written_to(connection, step.within, after, step.upper)
+            own = sa.select(work.chat_id).where(step.within, work.fate == MADE)
+            inside = between(self.scheme.link, after, step.upper)
+            freed = self._free(connection, sa.and_(*inside, self.scheme.link.in_(own)))
+            freed += self._free_joined(connection, step.within)
+            deleted = changed(connection, self.scheme.chats.delete().where(self.scheme.chat_id.in_(own)))
+            counts = {"messages_freed": freed, "chats_deleted": deleted, "chats_kept": kept}
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
+
+    def _keep_what_was_written_to(
+        self, connection: sa.Connection, within: sa.ColumnElement[bool], after: Any, upto: Any
+    ) -> int:
+        work, chats, scheme = self.work.chats, self.scheme.chats, self.scheme
+        now = actual(scheme, after, upto).subquery()
+        grown = sa.exists().where(now.c.chat_id == work.c.chat_id, now.c.messages > work.c.messages)
+        touched = [chats.c[key] > work.c.last_at for key in LAST if key in chats.c]
+        renamed = sa.exists().where(scheme.chat_id == work.c.chat_id, sa.or_(sa.false(), *touched))
+        written_to = sa.select(work.c.chat_id).where(within, work.c.fate == MADE, sa.or_(grown, renamed))
+        kept = list(connection.scalars(written_to))
+        if kept:
+            connection.execute(work.update().where(work.c.chat_id.in_(kept)).values(fate=KEPT))
+        return len(kept)
+
+    def _free(self, connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:
+        scheme = self.scheme
+        nothing = {scheme.link_key: None, **dict.fromkeys(scheme.filled)}
+        if not scheme.filled:
+            return changed(connection, scheme.messages.update().where(chosen).values(nothing))
+        self._give_own_keys_back(connection, chosen)
+        unknown = scheme.id.not_in(sa.select(self.work.owned.c.id))
+        freed = changed(connection, scheme.messages.update().where(chosen, unknown).values(nothing))
+        return freed + changed(connection, scheme.messages.update().where(chosen).values({scheme.link_key: None}))
+
+    def _give_own_keys_back(self, connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> None:
+        scheme, owned = self.scheme, self.work.owned.c
+        same = scheme.id == owned.id
+        values = {key: sa.select(owned[key]).where(same).scalar_subquery() for key in scheme.filled}
+        known = scheme.id.in_(sa.select(owned.id))
+        connection.execute(scheme.messages.update().where(chosen, known).values(values))
+
+    def _free_joined(self, connection: sa.Connection, within: sa.ColumnElement[bool]) -> int:
+        """Messages that the run added to chats which were there before go; those chats get their time back."""
+        work, scheme, joined = self.work.chats.c, self.scheme, self.work.joined.c
+        there = sa.select(work.chat_id).where(within, work.fate == JOINED)
+        if connection.execute(there.limit(1)).first() is None:
+            return 0
+        added = sa.select(joined.id).where(joined.chat_id.in_(there))
+        freed = self._free(connection, sa.and_(scheme.id.in_(added), scheme.link.in_(there)))
+        for clock in (scheme.chats.c[key] for key in LAST if key in scheme.chats.c):
+            same = scheme.chat_id == work.chat_id
+            untouched = sa.and_(work.fate == JOINED, clock == work.last_at, work.last_before.is_not(None))
+            before = scheme.chats.update().where(same, within, untouched).values({clock: work.last_before})
+            connection.execute(before)
+            break
+        return freed
+
+
+class TakeBackCompanions(Phase):
+    """Deletes the users, mentors and projects that the run made and that nothing refers to any more."""
+
+    name: ClassVar[str] = "companions"
+    title: ClassVar[str] = "taking owners back"
+    unit: ClassVar[str] = "rows"
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """All at once: these are few beside the messages."""
+        return [whole()]
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Deletes what is no longer needed."""
+        rows = 0
+        made = self.work.companions.c
+        for found in self.scheme.companions:
+            column = self.scheme.tables[found.entity].c[found.column]
+            chats = self.scheme.chats
+            values = sa.select(made.value).where(made.entity == found.entity)
+            needed = sa.exists().where(chats.c[found.key] == column) if found.key in chats.c else sa.false()
+            as_text = self.scheme.dialect.as_text(column)
+            gone = column.table.delete().where(as_text.in_(values), ~needed)
+            rows += changed(connection, gone)
+        return BatchOutcome(rows, {}, True, {"companions_deleted": rows})
+
+
+def still_linked(connection: sa.Connection, scheme: Scheme, chats: sa.Table) -> int:
+    """Messages that are still in a chat of the run that was to be taken back."""
+    own = sa.select(chats.c.chat_id).where(chats.c.fate == MADE)
+    return int(connection.scalar(sa.select(sa.func.count()).where(scheme.link.in_(own))) or 0)

@@ -1,0 +1,97 @@
+"""Finds the pauses: walks along the spine and cuts each group into chats.
+
+A message begins a chat where the time since everything before it in its group is longer than the pause. What lies
+before it is the message before it on the spine and the chat that an earlier batch or pass has found for that place,
+so a group may straddle any number of batches, and later messages join where they belong.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from chatctl.stores.sql.regroup.spine import SpinePhase, as_of
+
+
+class Walk(SpinePhase):
+    """One pass along the spine. Ranges end between groups; within one, batches follow each other."""
+
+    name: ClassVar[str] = "walk"
+    title: ClassVar[str] = "finding pauses"
+    first_batch: ClassVar[int] = 10_000
+
+    def work_on(
+        self, connection: sa.Connection, rows: sa.Select[Any], first: sa.Row[Any], last: sa.Row[Any]
+    ) -> dict[str, int]:
+        """Adds the segments that begin a chat to the run's chats, and extends those that go on with one."""
+        parts = self._segments(rows).subquery()
+        messages, scheme = self.scheme.messages, self.scheme
+        own = scheme.chat_id_of([*scheme.values.values(), scheme.id])
+        chat_id = sa.func.coalesce(parts.c.chat, own, type_=sa.String())
+        found = (
+            sa.select(
+                chat_id.label("chat_id"), sa.literal(self.round), *scheme.values.values(),
+                parts.c.digest, parts.c.first_at, parts.c.first_id, parts.c.last_at, parts.c.messages,
+            )
+            .select_from(parts.join(messages, scheme.id == parts.c.first_id))
+            .order_by(chat_id)
+        )  # fmt: skip
+        names = ["chat_id", "round", *scheme.grouping.by, "digest", "first_at", "first_id", "last_at", "messages"]
+        connection.execute(scheme.dialect.upsert(self.work.chats, names, found, "chat_id", self._merge))
+        return {}
+
+    def _merge(self, there: Any, new: Any) -> dict[str, sa.ColumnElement[Any]]:
+        return {
+            "last_at": self.scheme.dialect.greatest(there.last_at, new.last_at),
+            "messages": there.messages + new.messages,
+        }
+
+    def _segments(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        """Runs of messages that belong together: their chat (null for a new one), first and last message, count."""
+        marked = self._marked(rows).subquery()
+        order = (marked.c.at, marked.c.id)
+        number = sa.func.sum(marked.c.begins).over(partition_by=marked.c.digest, order_by=order)
+        numbered = sa.select(marked, number.label("segment")).subquery()
+        first = numbered.c.begins == 1
+        return sa.select(
+            numbered.c.digest,
+            sa.func.max(sa.case((first, numbered.c.chat)), type_=sa.String()).label("chat"),
+            sa.func.min(numbered.c.at, type_=numbered.c.at.type).label("first_at"),
+            sa.func.max(sa.case((first, numbered.c.id)), type_=numbered.c.id.type).label("first_id"),
+            sa.func.max(numbered.c.at, type_=numbered.c.at.type).label("last_at"),
+            sa.func.count().label("messages"),
+        ).group_by(numbered.c.digest, numbered.c.segment)
+
+    def _marked(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        """Each message with the chat it goes on with, and whether a segment begins at it."""
+        placed = self._placed(rows).subquery()
+        chats = self.work.chats
+        microseconds = self.scheme.dialect.microseconds
+        before, reached = microseconds(placed.c.before), microseconds(chats.c.last_at)
+        since = self.scheme.dialect.greatest(sa.func.coalesce(before, reached), sa.func.coalesce(reached, before))
+        pause = microseconds(placed.c.at) - since
+        limit = (self.scheme.grouping.gap_seconds or 0) * 1_000_000
+        is_new = sa.case((since.is_(None), 1), (pause > limit, 1), else_=0)
+        judged = (
+            sa.select(placed, is_new.label("is_new"))
+            .select_from(placed.outerjoin(chats, chats.c.chat_id == placed.c.chat))
+            .subquery()
+        )
+        moved_on = judged.c.chat != judged.c.chat_before
+        begins = sa.case((judged.c.is_new == 1, 1), (judged.c.before.is_(None), 1), (moved_on, 1), else_=0)
+        chat = sa.case((judged.c.is_new == 0, judged.c.chat))
+        return sa.select(judged.c.digest, judged.c.at, judged.c.id, begins.label("begins"), chat.label("chat"))
+
+    def _placed(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        """Each message with the time of the one before it, and the chat that is known for its place."""
+        taken = rows.subquery()
+        known = self.work.chats.alias("known")
+        found = as_of(known, taken.c.digest, taken.c.at, taken.c.id).limit(1).scalar_subquery()
+        located = sa.select(taken, found.label("chat")).subquery()
+        window: dict[str, Any] = {"partition_by": located.c.digest, "order_by": (located.c.at, located.c.id)}
+        return sa.select(
+            located,
+            sa.func.lag(located.c.at, type_=located.c.at.type).over(**window).label("before"),
+            sa.func.lag(located.c.chat, type_=sa.String()).over(**window).label("chat_before"),
+        )
