@@ -1,0 +1,253 @@
+"""Regrouping beside what people write by hand, on the same rows of the same server, as ratios of messages a second.
+
+    python -m bench.regroup [MESSAGES] [ENGINE…]
+
+Messages are heavy-tailed: few users wrote most of them. chatctl keeps its journal, its batches are bounded, and it
+takes the checksum that `regroup verify` compares with; the contenders do none of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import itertools
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from tests.support.mariadb import MariaDBServer
+from tests.support.migrated import Migrated
+from tests.support.postgresql import PostgreSQLServer
+from tests.support.processes import ServerUnavailableError
+from tests.support.regrouping import crew
+
+from chatctl.layouts import Phase, load_layout
+from chatctl.services.regroup import running
+from chatctl.services.regroup.target import RegroupTarget, Request
+from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.journal import Journal
+from chatctl.stores.sql.tables import LayoutTables
+
+USERS, MENTORS = 20_000, 20
+SERVERS = {"mariadb": MariaDBServer, "postgresql": PostgreSQLServer}
+#: A stock server's memory: what the tests' servers are given is less.
+STOCK = {
+    "mariadb": {"innodb-buffer-pool-size": "128M", "innodb-log-file-size": "96M"},
+    "postgresql": {"shared_buffers": "128MB"},
+}
+
+_WORDS = ("why", "does", "this", "closure", "keep", "the", "old", "value", "спасибо", "🙂", "maybe")
+
+_ID = "CONCAT('c', MD5(CONCAT(CHAR_LENGTH({u}), ':', {u}, CHAR_LENGTH({m}), ':', {m})))"
+_MARIADB_ID = _ID.format(u="m.`userId`", m="m.`mentorId`")
+_PG_ID = '\'c\' || md5(length("userId") || \':\' || "userId" || length("mentorId") || \':\' || "mentorId")'
+_MADE = "m.`userId`, m.`mentorId`, CONCAT('Chat with ', m.`mentorId`), 1, MIN(`createdAt`), MAX(`createdAt`)"
+_COLUMNS = "(id, `userId`, `mentorId`, title, `isActive`, `createdAt`, `updatedAt`)"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What chatctl is held against: how it works on a database, and the ratio of its rate that must be reached."""
+
+    name: str
+    work: Callable[[Database], None]
+    target: float
+
+
+def by_hand_mariadb(database: Database) -> None:
+    """INSERT … SELECT, then UPDATE … JOIN, with an index on the chats."""
+    _execute(
+        database,
+        "CREATE INDEX by_hand ON chats (`userId`, `mentorId`)",
+        f"INSERT INTO chats {_COLUMNS} SELECT {_MARIADB_ID}, {_MADE} FROM messages m"
+        " WHERE m.`mentorId` IS NOT NULL GROUP BY m.`userId`, m.`mentorId`",
+        "UPDATE messages m JOIN chats c ON c.`userId` = m.`userId` AND c.`mentorId` = m.`mentorId`"
+        " SET m.`chatId` = c.id",
+    )
+
+
+def batches_mariadb(database: Database) -> None:
+    """Batches of 5,000 with IDs computed in SQL, and no journal."""
+    after = ""
+    with database.engine.connect() as connection:
+        while True:
+            upper = connection.exec_driver_sql(
+                "SELECT MAX(id) FROM (SELECT id FROM messages WHERE id > %s ORDER BY id LIMIT 5000) AS t", (after,)
+            ).scalar()
+            if upper is None:
+                return
+            chosen = "m.id > %s AND m.id <= %s AND m.`mentorId` IS NOT NULL"
+            connection.exec_driver_sql(
+                f"INSERT IGNORE INTO chats {_COLUMNS} SELECT {_MARIADB_ID}, {_MADE} FROM messages m WHERE {chosen}"
+                " GROUP BY m.`userId`, m.`mentorId`",
+                (after, upper),
+            )
+            connection.exec_driver_sql(
+                f"UPDATE messages m SET m.`chatId` = {_MARIADB_ID} WHERE {chosen}", (after, upper)
+            )
+            connection.commit()
+            after = upper
+
+
+def by_hand_postgresql(database: Database) -> None:
+    """INSERT … SELECT, then UPDATE … FROM."""
+    made = (
+        _MADE.replace("m.`", "`")
+        .replace("`", '"')
+        .replace(", 1,", ", true,")
+        .replace("CONCAT('Chat with ', ", "('Chat with ' || ")
+    )
+    _execute(
+        database,
+        'CREATE INDEX by_hand ON chats ("userId", "mentorId")',
+        f"INSERT INTO chats {_COLUMNS.replace('`', chr(34))} SELECT {_PG_ID}, {made} FROM messages"
+        ' WHERE "mentorId" IS NOT NULL GROUP BY "userId", "mentorId"',
+        'UPDATE messages m SET "chatId" = c.id FROM chats c'
+        ' WHERE c."userId" = m."userId" AND c."mentorId" = m."mentorId"',
+    )
+
+
+def by_hand_sqlite(database: Database) -> None:
+    """INSERT … SELECT, then an UPDATE that looks each chat up, with an index on the chats."""
+    made = _MADE.replace("m.`", "`").replace("`", '"').replace("CONCAT('Chat with ', ", "('Chat with ' || ")
+    _execute(
+        database,
+        'CREATE INDEX by_hand ON chats ("userId", "mentorId")',
+        f"INSERT INTO chats {_COLUMNS.replace('`', chr(34))} SELECT {_PG_ID}, {made} FROM messages"
+        ' WHERE "mentorId" IS NOT NULL GROUP BY "userId", "mentorId"',
+        'UPDATE messages SET "chatId" = (SELECT id FROM chats c WHERE c."userId" = messages."userId"'
+        ' AND c."mentorId" = messages."mentorId")',
+    )
+
+
+CONTENDERS = {
+    "mariadb": [Contender("by hand", by_hand_mariadb, 1.3), Contender("batches of 5,000", batches_mariadb, 0.85)],
+    "postgresql": [Contender("by hand", by_hand_postgresql, 1.0)],
+    "sqlite": [Contender("by hand", by_hand_sqlite, 0.8)],
+}
+
+
+def regroup(database: Database) -> None:
+    """chatctl's own run, from the first look to the last."""
+    target = RegroupTarget(database, load_layout("mentor"), Journal(database))
+    running.start(target, target.grouping(Request()), crew())
+
+
+def messages(count: int) -> Iterator[tuple[Any, ...]]:
+    """`count` messages, heavy-tailed over users and mentors, in the order of time."""
+    chance = random.Random(7)
+    users = list(itertools.accumulate(1 / (rank + 10) ** 1.307 for rank in range(USERS)))
+    mentors = list(itertools.accumulate(1 / (rank + 1) for rank in range(MENTORS)))
+    text = " ".join(chance.choices(_WORDS, k=400))
+    moment = datetime(2024, 1, 1)
+    for number in range(count):
+        moment += timedelta(milliseconds=int(chance.expovariate(1 / 30_000)))
+        user = bisect.bisect(users, chance.random() * users[-1])
+        mentor = bisect.bisect(mentors, chance.random() * mentors[-1])
+        begin = chance.randrange(1_500)
+        content = text[begin : begin + int(min(600, chance.expovariate(1 / 120)))] or "x"
+        yield f"c{number:012x}{chance.getrandbits(48):012x}", f"u{user:06d}", f"m{mentor:02d}", "user", content, moment
+
+
+def fill(database: Database, count: int) -> None:
+    """Makes the layout's tables after its expand phase, with users, mentors and `count` messages."""
+    layout = load_layout("mentor")
+    migrated = Migrated(layout, database)
+    migrated.up_to(Phase.LEGACY)
+    tables, insert = LayoutTables(layout), database.dialect.bulk_insert
+    with database.begin() as connection:
+        insert(connection, tables["users"], ["id"], [(f"u{number:06d}",) for number in range(USERS)])
+        insert(connection, tables["mentors"], ["id"], [(f"m{number:02d}",) for number in range(MENTORS)])
+    keys = ["id", "user_id", "mentor_id", "role", "content", "created_at"]
+    rows = messages(count)
+    while chunk := list(itertools.islice(rows, 50_000)):
+        with database.begin() as connection:
+            insert(connection, tables["messages"], keys, chunk)
+    for revision in migrated.revisions.chain[1:]:
+        if revision.phase is Phase.EXPAND:
+            migrated.step(revision, "up")
+
+
+@contextmanager
+def fresh(engine: str) -> Iterator[Callable[[], Database]]:
+    """Makes a new, empty database at each call; raises ServerUnavailableError where there is no server."""
+    with ExitStack() as stack:
+        if engine == "sqlite":
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            numbers = itertools.count()
+            yield lambda: Database(f"sqlite:///{folder}/{next(numbers)}.db")
+            return
+        server = stack.enter_context(SERVERS[engine](STOCK[engine]))
+        yield lambda: Database(server.databases.create_database())
+
+
+def seconds_of(work: Callable[[Database], None], make: Callable[[], Database], count: int) -> float:
+    """How long `work` takes on a database of its own."""
+    database = make()
+    try:
+        fill(database, count)
+        began = time.monotonic()
+        work(database)
+        taken = time.monotonic() - began
+        table = LayoutTables(load_layout("mentor"))["messages"]
+        with database.connect() as connection:
+            left = connection.scalar(sa.select(sa.func.count()).where(table.c.chat_id.is_(None)))
+        assert left == 0, f"{left} messages were left behind"
+        return taken
+    finally:
+        database.close()
+
+
+def compare(engine: str, count: int) -> bool:
+    """Prints the rates and ratios on one engine; whether every target was met."""
+    met = True
+    with fresh(engine) as make:
+        own = seconds_of(regroup, make, count)
+        print(f"{engine:11} chatctl            {count / own:>10,.0f} messages/s")
+        for contender in CONTENDERS[engine]:
+            taken = seconds_of(contender.work, make, count)
+            ratio = taken / own
+            met = met and ratio >= contender.target
+            print(
+                f"{engine:11} {contender.name:18} {count / taken:>10,.0f} messages/s   "
+                f"chatctl {ratio:.2f}× (at least {contender.target:.2f}×)",
+                flush=True,
+            )
+    return met
+
+
+def main() -> int:
+    """Compares on every engine that this machine has; 1 where a target was missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("messages", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("engines", nargs="*", default=list(CONTENDERS))
+    asked = parser.parse_args()
+    met = True
+    for engine in asked.engines:
+        try:
+            met = compare(engine, asked.messages) and met
+        except ServerUnavailableError as problem:
+            print(f"{engine}: left out ({problem})")
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"highest resident size {resident:,.0f} MiB")
+    return 0 if met else 1
+
+
+def _execute(database: Database, *statements: str) -> None:
+    with database.engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+            connection.commit()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
