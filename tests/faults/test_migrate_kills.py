@@ -1,0 +1,211 @@
+"""A migration that is killed at any moment is finished by the same command, as if nothing had happened.
+
+Every moment is tried, none sampled: an undisturbed run writes down each one that it passes, and each of them then
+ends a run of its own, in a copy of the same database. The run of the same command afterwards needs no option, no
+repair and no waiting, and leaves the schema and the rows of the undisturbed one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.support.alembic_project import make_project
+from tests.support.clones import clone, content
+from tests.support.databases import Databases
+from tests.support.legacy import make_legacy
+from tests.support.servers import given_url, own_server
+from tests.support.zygote import Zygote
+
+from chatctl.layouts import builtin_names
+from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.inspection import take_snapshot
+from chatctl.stores.sql.journal import Journal
+from chatctl.stores.sql.revisions import Revisions
+
+KILLED = 137
+UP = ("migrate", "up")
+PROJECT_UP = ("migrate", "up", "--confirm", "default", "--allow-copy")
+CONTRACT = ("migrate", "up", "--phase", "contract", "--confirm", "default")
+#: The moments at which a kill leaves something behind, so that each is tried on its own.
+STATEMENT_MOMENTS = ("statement.before", "statement.after", "statement.journaled")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command leaves: the application's schema and rows, the revision, and how its runs came out."""
+
+    schema: dict[str, str]
+    rows: dict[str, list[str]]
+    revision: str | None
+    unfinished: int
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where commands of one layout run and die."""
+
+    zygote: Zygote
+    layout: str
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def run(self, command: tuple[str, ...], url: str, expected: int = 0, **options: str) -> str:
+        """Runs the command on `url`; its stderr."""
+        sabotage = options.pop("sabotage", None)
+        env = {**options, "CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": self.layout, **self.settings}
+        done = self.zygote(*command, env=env, sabotage=sabotage)
+        assert done.exit_code == expected, f"{options}\n{done}"
+        return done.stderr
+
+    def moments(self, command: tuple[str, ...], url: str) -> list[str]:
+        """Runs the command undisturbed; every moment that it passed, as a fail point's value."""
+        trace = self.folder / "moments"
+        trace.unlink(missing_ok=True)
+        self.run(command, url, CHATCTL_FAIL_POINT_TRACE=str(trace))
+        seen: Counter[str] = Counter()
+        found = []
+        for name in trace.read_text().split():
+            seen[name] += 1
+            found.append(f"{name}:{seen[name]}")
+        return found
+
+    def outcome(self, url: str) -> Outcome:
+        """What is there now."""
+        database = Database(url)
+        try:
+            with database.connect() as connection:
+                schema = take_snapshot(connection)
+                revision = Revisions(self.layout, database.dialect).current(connection)
+                journal = Journal(database)
+                runs = journal.runs.list(connection) if journal.exists(connection) else []
+        finally:
+            database.close()
+        return Outcome(schema, content(url), revision, sum(run.status.unfinished for run in runs))
+
+    def kill_at_each_moment(self, command: tuple[str, ...], url: str) -> None:
+        """Tries every moment of the command on copies of `url`, then runs it there undisturbed."""
+        with clone(url) as undisturbed:
+            moments = self.moments(command, undisturbed)
+            expected = self.outcome(undisturbed)
+        assert {moment.partition(":")[0] for moment in moments} >= {*STATEMENT_MOMENTS, "revision.after-commit"}
+        for moment in moments:
+            with clone(url) as copy:
+                self.run(command, copy, KILLED, CHATCTL_FAIL_POINT=moment)
+                self.run(command, copy, MOMENT=moment)
+                assert self.outcome(copy) == expected, moment
+        self.run(command, url)
+        assert self.outcome(url) == expected
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def quick_servers() -> Iterator[Callable[[str], Databases]]:
+    """Servers that don't wait for the disk: what is killed here is chatctl, never the server."""
+    settings = {
+        "mysql": {"innodb-flush-log-at-trx-commit": "0", "sync-binlog": "0", "innodb-doublewrite": "0"},
+        "postgresql": {"fsync": "off", "full_page_writes": "off"},
+    }
+    with ExitStack() as stack:
+
+        @cache
+        def started(kind: str) -> Databases:
+            return Databases(given_url(kind) or stack.enter_context(own_server(kind, settings[kind])).url)
+
+        yield started
+
+
+@pytest.fixture
+def database_url(engine_name: str, quick_servers: Callable[[str], Databases], tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database on each engine in turn."""
+    if engine_name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'chat.db'}"
+        return
+    kind = "mysql" if engine_name == "mariadb" else engine_name
+    with quick_servers(kind).database() as url:
+        yield url
+
+
+@pytest.fixture
+def bench(zygote: Zygote, tmp_path: Path, database_url: str, layout: str) -> Bench:
+    make_legacy(database_url, layout)
+    return Bench(zygote, layout, tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["mentor"])
+def test_expanding_is_finished_after_a_kill_at_any_moment(bench: Bench, database_url: str) -> None:
+    bench.kill_at_each_moment(UP, database_url)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("layout", builtin_names())
+def test_the_whole_way_there_and_back_is_finished_after_a_kill_at_any_moment(bench: Bench, database_url: str) -> None:
+    legacy = bench.outcome(database_url)
+    if bench.layout != "mentor":
+        bench.kill_at_each_moment(UP, database_url)
+    else:
+        bench.run(UP, database_url)
+        _put_every_message_into_a_chat(database_url)
+        bench.kill_at_each_moment(CONTRACT, database_url)
+    down = ("migrate", "down", f"{bench.layout}_0001", "--confirm", "default")
+    bench.kill_at_each_moment(down, database_url)
+    back = bench.outcome(database_url)
+    assert back.schema == legacy.schema
+    assert back.rows == legacy.rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_an_application_s_own_project_is_finished_after_a_kill_at_any_moment(
+    zygote: Zygote, tmp_path: Path, database_url: str
+) -> None:
+    project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop"))}
+    bench = Bench(zygote, "native", tmp_path, project)
+    bench.run(("migrate", "up", "shop01"), database_url)
+    bench.kill_at_each_moment(PROJECT_UP, database_url)
+    bench.kill_at_each_moment(("migrate", "down", "shop01", "--confirm", "default"), database_url)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_data_migration_in_python_is_finished_after_a_kill_at_any_moment(
+    zygote: Zygote, tmp_path: Path, database_url: str
+) -> None:
+    project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop", count=6))}
+    bench = Bench(zygote, "native", tmp_path, project)
+    bench.run(("migrate", "up", "shop05"), database_url)
+    bench.kill_at_each_moment(PROJECT_UP, database_url)
+
+
+@pytest.mark.parametrize("layout", ["mentor"])
+@pytest.mark.parametrize("engine_name", [pytest.param("mariadb", marks=pytest.mark.mysql)], indirect=True)
+def test_without_the_journal_a_killed_migration_stays_stuck(bench: Bench, database_url: str) -> None:
+    bench.run(UP, database_url, KILLED, CHATCTL_FAIL_POINT="statement.journaled:2")
+    with pytest.raises(AssertionError, match="already exists"):
+        bench.run(UP, database_url, sabotage="without_journal")
+
+
+def _put_every_message_into_a_chat(url: str) -> None:
+    database = Database(url)
+    with database.begin() as connection:
+        # MySQL's own quotes, where it takes no others.
+        quote = "`" if connection.dialect.name == "mysql" else '"'
+        for statement in (
+            'INSERT INTO chats (id, "userId", "mentorId", "updatedAt")'
+            ' SELECT id, "userId", "mentorId", "createdAt" FROM messages',
+            'UPDATE messages SET "chatId" = id',
+        ):
+            connection.execute(sa.text(statement.replace('"', quote)))
+    database.close()

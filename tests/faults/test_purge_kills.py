@@ -1,0 +1,130 @@
+"""A purge that is killed at any moment loses nothing, and the same command finishes it.
+
+Every moment is tried, none sampled: each commit, and each step of writing an archive. A conversation that is gone is
+in an archive; none is in two; and what was purged in the end comes back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.support.clones import clone, content
+from tests.support.purging import DAY, bed
+from tests.support.zygote import Zygote
+
+from chatctl.stores.archive_folder import ArchiveFolder
+from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.journal import Journal
+from chatctl.stores.sql.purge.archives import Archives
+
+KILLED = 137
+EXPIRED = 4
+PURGE = ("purge", "run", "--confirm", "default", "--batch-size", "2")
+MOMENTS = {
+    "batch.before-commit", "batch.after-commit", "purge.locked", "archive.before-write", "archive.before-fsync",
+    "archive.after-fsync", "archive.after-rename", "archive.listed",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where purges of copies of one database run and die."""
+
+    zygote: Zygote
+    folder: Path
+
+    def run(self, *command: str, url: str, expected: int = 0, **variables: str) -> dict[str, Any]:
+        """Runs a command on `url`; its data."""
+        env = {
+            "CHATCTL_DATABASE": url,
+            "CHATCTL_LAYOUT": "worker",
+            "CHATCTL_PURGE_ARCHIVE_FOLDER": str(self.archives(url)),
+            **variables,
+        }
+        done = self.zygote("--output", "json", *command, env=env)
+        assert done.exit_code == expected, f"{variables}\n{done}"
+        return {} if expected == KILLED else json.loads(done.stdout)["data"]
+
+    def archives(self, url: str) -> Path:
+        """The archive folder that goes with the database of `url`."""
+        return self.folder / f"archives-of-{Path(sa.make_url(url).database or '').name}"
+
+    def moments(self, url: str) -> list[str]:
+        """Every moment that an undisturbed purge passes, as a fail point's value."""
+        trace = self.folder / "moments"
+        self.run(*PURGE, url=url, CHATCTL_FAIL_POINT_TRACE=str(trace))
+        seen: Counter[str] = Counter()
+        found = []
+        for name in trace.read_text().split():
+            seen[name] += 1
+            found.append(f"{name}:{seen[name]}")
+        return found
+
+    def archived(self, url: str) -> int:
+        """The conversations in archives that the index knows, each archive found whole."""
+        database = Database(url)
+        try:
+            archives = Archives(Journal(database), ArchiveFolder(self.archives(url)))
+            with database.connect() as connection:
+                if not sa.inspect(connection).has_table("chatctl_archives"):
+                    return 0
+                listed = archives.all(connection)
+                for archive in listed:
+                    archives.verify(connection, archive)
+            return sum(archive.chats for archive in listed)
+        finally:
+            database.close()
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
+        yield started
+
+
+@pytest.fixture
+def bench(zygote: Zygote, tmp_path: Path, engine_url: str) -> Bench:
+    made = bed(engine_url, "worker", tmp_path)
+    now = datetime.now(UTC)
+    for number in range(EXPIRED):
+        made.add(f"c{number}", now - (31 + number) * DAY)
+    made.add("fresh", now)
+    made.close()
+    return Bench(zygote, tmp_path)
+
+
+def test_a_purge_killed_at_any_moment_loses_nothing_and_doubles_nothing(bench: Bench, engine_url: str) -> None:
+    whole = content(engine_url)
+    with clone(engine_url) as undisturbed:
+        moments = bench.moments(undisturbed)
+        purged = content(undisturbed)
+    assert {moment.partition(":")[0] for moment in moments} >= MOMENTS
+    for moment in moments:
+        with clone(engine_url) as copy:
+            bench.run(*PURGE, url=copy, expected=KILLED, CHATCTL_FAIL_POINT=moment)
+            gone = len(whole["conversations"]) - len(content(copy)["conversations"])
+            assert bench.archived(copy) == gone, moment
+            bench.run(*PURGE, url=copy)
+            assert content(copy) == purged, moment
+            assert bench.archived(copy) == EXPIRED, moment
+            bench.run("purge", "restore", url=copy)
+            assert content(copy) == whole, moment
+
+
+def test_a_restore_killed_at_any_commit_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
+    whole = content(engine_url)
+    for moment in ("batch.before-commit:1", "batch.after-commit:1", "batch.before-commit:2", "batch.after-commit:2"):
+        with clone(engine_url) as copy:
+            bench.run(*PURGE, url=copy)
+            bench.run("purge", "restore", url=copy, expected=KILLED, CHATCTL_FAIL_POINT=moment)
+            data = bench.run("purge", "restore", url=copy)
+            assert content(copy) == whole, moment
+            assert data["restored_chats"] == EXPIRED, moment

@@ -1,0 +1,131 @@
+"""A regrouping that is killed at any commit is finished by the same command, as if nothing had happened.
+
+An undisturbed run writes down each moment that it passes; each of them then ends a run of its own, on a copy of the
+same database. Two are killed in a row, too: the first run and the one that goes on with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.clones import clone
+from tests.support.regrouping import Mentored, Message
+from tests.support.zygote import Zygote
+
+from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.tables import LayoutTables
+
+KILLED = 137
+START = datetime(2026, 1, 1, tzinfo=UTC)
+MOMENTS = ("batch.before-commit", "batch.after-commit")
+#: How many moments are tried, evenly spread; `make soak` tries each one.
+TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 4
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
+        yield started
+
+
+@pytest.fixture
+def flat(engine_url: str) -> str:
+    """A database with messages of a few users, one of whom wrote half of them."""
+    made = Mentored(engine_url)
+    made.fill(
+        Message(f"id{n:03d}", f"u{n % 2 * n % 7}", f"m{n % 3}", START + timedelta(minutes=n * 17 % 400))
+        for n in range(60)
+    )
+    made.target.journal.ensure()
+    made.close()
+    return engine_url
+
+
+class Killing:
+    """Runs one command on databases, and kills it there."""
+
+    def __init__(self, zygote: Zygote, folder: Path, *command: str) -> None:
+        self._zygote = zygote
+        self._trace = folder / "moments"
+        self._command = command
+
+    def run(self, url: str, expected: int = 0, **variables: str) -> None:
+        env = {**variables, "CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor"}
+        done = self._zygote(*self._command, env=env)
+        assert done.exit_code == expected, f"{variables}\n{done}"
+
+    def moments(self, url: str) -> list[str]:
+        """Runs undisturbed; each commit that it passed, as a fail point's value."""
+        self.run(url, CHATCTL_FAIL_POINT_TRACE=str(self._trace))
+        seen: Counter[str] = Counter()
+        found = []
+        for name in self._trace.read_text().split():
+            seen[name] += 1
+            if name in MOMENTS:
+                found.append(f"{name}:{seen[name]}")
+        return found
+
+
+def spread(moments: list[str]) -> list[str]:
+    """`TRIED` of the moments, or all where there are no more."""
+    return moments[:: max(1, len(moments) // TRIED)]
+
+
+def fingerprints(url: str) -> list[tuple[int, str]]:
+    """A checksum of each table of the application."""
+    from chatctl.layouts import load_layout
+
+    database = Database(url)
+    tables = LayoutTables(load_layout("mentor"))
+    try:
+        with database.connect() as connection:
+            names = ("users", "mentors", "chats", "messages")
+            return [database.dialect.fingerprint(connection, tables[name]) for name in names]
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("gap", ["none", "1h"])
+def test_a_run_killed_at_a_commit_is_finished_by_the_same_command(
+    zygote: Zygote, flat: str, gap: str, tmp_path: Path
+) -> None:
+    killing = Killing(zygote, tmp_path, "regroup", "run", "--gap", gap, "--batch-size", "20")
+    with clone(flat) as undisturbed:
+        moments = killing.moments(undisturbed)
+        expected = fingerprints(undisturbed)
+    assert len(moments) > 50
+    for moment in spread(moments):
+        with clone(flat) as copy:
+            killing.run(copy, KILLED, CHATCTL_FAIL_POINT=moment)
+            killing.run(copy)
+            assert fingerprints(copy) == expected, moment
+
+
+def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygote, flat: str, tmp_path: Path) -> None:
+    before = fingerprints(flat)
+    Killing(zygote, tmp_path, "regroup", "run", "--gap", "1h").run(flat)
+    killing = Killing(zygote, tmp_path, "regroup", "undo", "--confirm", "default", "--batch-size", "5")
+    with clone(flat) as undisturbed:
+        moments = killing.moments(undisturbed)
+        assert fingerprints(undisturbed) == before
+    for moment in spread(moments):
+        with clone(flat) as copy:
+            killing.run(copy, KILLED, CHATCTL_FAIL_POINT=moment)
+            killing.run(copy)
+            assert fingerprints(copy) == before, moment
+
+
+def test_a_run_that_is_killed_again_and_again_comes_to_its_end(zygote: Zygote, flat: str, tmp_path: Path) -> None:
+    killing = Killing(zygote, tmp_path, "regroup", "run", "--workers", "2")
+    with clone(flat) as undisturbed:
+        killing.run(undisturbed)
+        expected = fingerprints(undisturbed)
+    for _ in range(4):
+        killing.run(flat, KILLED, CHATCTL_FAIL_POINT="batch.after-commit:3")
+    killing.run(flat)
+    assert fingerprints(flat) == expected

@@ -1,0 +1,31 @@
+"""How each command's answer looks to people, byte by byte.
+
+The data is what the services answer, written down, so that a page can be read here without a database.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatctl.render.formats import ColorMode
+from chatctl.render.table import draw
+from chatctl.render.terminal import Terminal
+from chatctl.render.views import view_of
+
+ANSWERS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "answers.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_page_of_an_answer(name: str, golden: Callable[[str, str], None]) -> None:
+    answer = ANSWERS[name]
+    page = io.StringIO()
+
+    draw(view_of(answer["command"]).page(answer["data"]), Terminal(ColorMode.NEVER), page)
+
+    golden(f"{name}.page", page.getvalue())

@@ -1,0 +1,26 @@
+"""Ways to break chatctl on purpose, for the negative controls of the fault tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def without_journal() -> None:
+    """Nothing that an earlier try noted is found again."""
+    from chatctl.stores.sql.journal.statements import StatementLog
+
+    StatementLog.get = lambda self, connection, revision, ordinal: None  # type: ignore[method-assign]  # the sabotage
+
+
+def rows_apart_from_journal() -> None:
+    """An import's rows are committed on their own, before the journal says so."""
+    from chatctl.services.transfer.loading import RowLoader
+
+    load = RowLoader.load
+
+    def load_and_commit(self: Any, connection: Any, *rows: Any) -> Any:
+        loaded = load(self, connection, *rows)
+        connection.connection.dbapi_connection.commit()
+        return loaded
+
+    RowLoader.load = load_and_commit  # type: ignore[method-assign]  # the sabotage
