@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chatctl.errors import MissingEntityError
-from chatctl.layouts.rules import Declared, Purge, RedisKey, Regroup, State
+from chatctl.layouts.rules import Declared, Purge, RedisKey, Regroup, Rollback, State
 
 
 class Phase(Enum):
@@ -196,6 +196,7 @@ class Layout(Declared):
     redis: dict[str, RedisKey] = {}
     permissions: dict[str, Entity] = {}
     migrations: str | None = None
+    rollback: Rollback = Rollback()
 
     def dangling(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Every name in the file that leads nowhere: where it stands (keys from the top), and what is wrong."""

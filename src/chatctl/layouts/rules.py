@@ -86,6 +86,16 @@ class Purge(Declared):
         return list(dict.fromkeys(comparison.column for term in self.exemption for comparison in term))
 
 
+class Rollback(Declared):
+    """What going back means to the application: switches that turn the new parts off, and what people have to do.
+
+    `flags` are named as the application names them. What `by_hand` lists chatctl can't do.
+    """
+
+    flags: dict[str, bool] = {}
+    by_hand: list[str] = []
+
+
 class RedisKey(Declared):
     """A family of Redis keys: its database, its template (`chat:{chat}:metadata`), and how it is kept."""
 
