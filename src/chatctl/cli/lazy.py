@@ -33,6 +33,7 @@ _ROWS = "Rows"
 _RETENTION = "Retention"
 _SESSIONS = "Sessions"
 _SAFETY = "Safety"
+_AROUND = "Around the data"
 
 REGISTRY: tuple[Deferred, ...] = (
     Deferred("init", "chatctl.cli.init", "Write chatctl.yaml for a database.", _START),
@@ -48,6 +49,7 @@ REGISTRY: tuple[Deferred, ...] = (
     Deferred("counters", "chatctl.cli.counters", "Check and repair what session numbers come from.", _SESSIONS),
     Deferred("permissions", "chatctl.cli.permissions", "Ask who may enter a project.", _SESSIONS),
     Deferred("backup", "chatctl.cli.backup", "Back up SQL and Redis as one, prove it, restore it.", _SAFETY),
+    Deferred("env", "chatctl.cli.env", "Check, compare and convert .env files.", _AROUND),
 )
 
 
