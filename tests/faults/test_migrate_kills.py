@@ -15,11 +15,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from tests.support.alembic_project import make_project
 from tests.support.clones import clone, content
 from tests.support.databases import Databases
-from tests.support.legacy import make_legacy
+from tests.support.legacy import make_legacy, put_every_message_into_a_chat
 from tests.support.servers import given_url, own_server
 from tests.support.zygote import Zygote
 
@@ -157,7 +156,7 @@ def test_the_whole_way_there_and_back_is_finished_after_a_kill_at_any_moment(ben
         bench.kill_at_each_moment(UP, database_url)
     else:
         bench.run(UP, database_url)
-        _put_every_message_into_a_chat(database_url)
+        put_every_message_into_a_chat(database_url)
         bench.kill_at_each_moment(CONTRACT, database_url)
     down = ("migrate", "down", f"{bench.layout}_0001", "--confirm", "default")
     bench.kill_at_each_moment(down, database_url)
@@ -195,17 +194,3 @@ def test_without_the_journal_a_killed_migration_stays_stuck(bench: Bench, databa
     bench.run(UP, database_url, KILLED, CHATCTL_FAIL_POINT="statement.journaled:2")
     with pytest.raises(AssertionError, match="already exists"):
         bench.run(UP, database_url, sabotage="without_journal")
-
-
-def _put_every_message_into_a_chat(url: str) -> None:
-    database = Database(url)
-    with database.begin() as connection:
-        # MySQL's own quotes, where it takes no others.
-        quote = "`" if connection.dialect.name == "mysql" else '"'
-        for statement in (
-            'INSERT INTO chats (id, "userId", "mentorId", "updatedAt")'
-            ' SELECT id, "userId", "mentorId", "createdAt" FROM messages',
-            'UPDATE messages SET "chatId" = id',
-        ):
-            connection.execute(sa.text(statement.replace('"', quote)))
-    database.close()

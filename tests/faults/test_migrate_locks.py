@@ -17,6 +17,7 @@ from tests.support.cli import Cli
 from tests.support.legacy import make_legacy
 from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import ServerUnavailableError
+from tests.support.servers import without
 from tests.support.zygote import Zygote
 
 from chatctl.errors import LockedError
@@ -43,7 +44,7 @@ def pooled_url(postgresql_url: str) -> Iterator[str]:
     try:
         pooler = PgBouncer(postgresql_url)
     except ServerUnavailableError as problem:
-        pytest.skip(f"no pgbouncer: {problem}")
+        without("pgbouncer", str(problem))
     with pooler:
         yield pooler.url
 

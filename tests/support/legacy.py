@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
 from tests.support.migrated import Migrated
 
-from chatctl.layouts import Column, Kind, Phase, load_layout
+from chatctl.layouts import Column, Kind, Layout, Phase, load_layout
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.tables import LayoutTables
 
@@ -32,16 +33,36 @@ def make_legacy(url: str, layout_name: str) -> None:
         database.close()
 
 
+def put_every_message_into_a_chat(url: str) -> None:
+    """On an expanded `mentor` database: what its contract wants before it drops the old columns."""
+    database = Database(url)
+    with database.begin() as connection:
+        # MySQL's own quotes, where it takes no others.
+        quote = "`" if connection.dialect.name == "mysql" else '"'
+        for statement in (
+            'INSERT INTO chats (id, "userId", "mentorId", "updatedAt")'
+            ' SELECT id, "userId", "mentorId", "createdAt" FROM messages',
+            'UPDATE messages SET "chatId" = id',
+        ):
+            connection.execute(sa.text(statement.replace('"', quote)))
+    database.close()
+
+
 def _make(migrated: Migrated) -> None:
     layout = migrated.layout
     migrated.up_to(Phase.LEGACY)
     tables = LayoutTables(layout, Phase.LEGACY)
     with migrated.database.begin() as connection:
         for key in tables:
-            columns = layout.entities[key].columns_at(Phase.LEGACY)
-            rows = [{name: _value(column, number) for name, column in columns.items()} for number in range(3)]
+            rows = [row_of(layout, key, number, referring_to=number) for number in range(3)]
             connection.execute(tables[key].insert(), rows)
         connection.exec_driver_sql("DROP TABLE chatctl_version")
+
+
+def row_of(layout: Layout, key: str, number: int, *, referring_to: int) -> dict[str, Any]:
+    """A row of the legacy table `key`, with the primary key of that number, referring to the rows of another."""
+    columns = layout.entities[key].columns_at(Phase.LEGACY)
+    return {name: _value(column, referring_to if column.references else number) for name, column in columns.items()}
 
 
 def _value(column: Column, number: int) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 
@@ -24,3 +26,10 @@ def rows_apart_from_journal() -> None:
         return loaded
 
     RowLoader.load = load_and_commit  # type: ignore[method-assign]  # the sabotage
+
+
+def with_trace() -> None:
+    """Nothing is broken: SQLite writes down what it runs."""
+    from tests.support.statement_logs import TRACE_VARIABLE, trace_sqlite
+
+    trace_sqlite(Path(os.environ[TRACE_VARIABLE]))

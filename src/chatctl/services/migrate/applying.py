@@ -33,13 +33,16 @@ def apply(
     UnfinishedRunError where another migration is half applied.
     """
     try:
-        # Whatever keeps the plan from being made is said before the journal's tables are made.
-        read_plan(target, options, "if needed")
+        with target.database.reading() as connection:
+            is_first = not target.journal.exists(connection)
+        if is_first:
+            # Whatever keeps the plan from being made is said before the journal's tables are made.
+            read_plan(target, options, "if needed")
         target.journal.ensure()
     except RetryableError as problem:
         raise LockedError(f"Another run keeps the database busy: {problem.message}") from problem
     with RunLock(target.journal, SCHEMA_LOCK) as lock:
-        with target.database.connect() as connection:
+        with target.database.reading() as connection:
             unfinished = unfinished_runs(target, connection)
         plan = read_plan(target, options, "if needed")
         resumed = resumable(unfinished, options)

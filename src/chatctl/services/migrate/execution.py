@@ -111,7 +111,7 @@ class Execution:
             for name in self._plan.whereabouts.tables
             if any(item.statement.names(name) for item in step.statements)
         ]
-        with self._database.connect() as connection:
+        with self._database.reading() as connection:
             found = self._database.dialect.sessions.in_the_way(connection, tables)
         if not found:
             return None
@@ -142,7 +142,7 @@ class Execution:
 
     def _check_runs_are_final(self, revision: Revision) -> None:
         """What undoing a regrouping would need goes with the columns that a contract takes away."""
-        with self._database.connect() as connection:
+        with self._database.reading() as connection:
             runs = self._target.journal.runs.list(connection, ("regroup run",), limit=1_000)
         for run in runs:
             if run.totals.get("messages_moved") and not (run.totals.get("sealed") or run.totals.get("undone")):
@@ -155,7 +155,7 @@ class Execution:
         guards = revision.guards if self._plan.options.direction == "up" else revision.down_guards
         if self._plan.options.direction == "up" and revision.phase is Phase.CONTRACT:
             self._check_runs_are_final(revision)
-        with self._database.connect() as connection:
+        with self._database.reading() as connection:
             for guard in guards:
                 found = connection.scalar(guard.query) or 0
                 if found:

@@ -118,7 +118,7 @@ class MigrationPlan:
 def read_plan(target: MigrationTarget, options: Options, scratching: Scratching = "never") -> MigrationPlan:
     """The plan for `options`, made on a connection that only reads; raises what `make_plan` raises."""
     target.require_database()
-    with target.database.connect() as connection:
+    with target.database.reading() as connection:
         unfinished = resumable(unfinished_runs(target, connection), options)
         return make_plan(target, connection, options, unfinished, scratching)
 

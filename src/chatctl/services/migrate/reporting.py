@@ -21,7 +21,7 @@ from chatctl.stores.sql.journal import Run
 
 def status(target: MigrationTarget) -> Result:
     """Where the database stands, and which expand revisions it lacks."""
-    with target.database.connect() as connection:
+    with target.database.reading() as connection:
         whereabouts = target.whereabouts(connection)
     return Result(
         {
@@ -60,7 +60,7 @@ def plan(
 def counted_losses(target: MigrationTarget, made: MigrationPlan) -> list[dict[str, Any]]:
     """What the plan would drop, with the rows (of a column: those with a value) that would be lost."""
     found = []
-    with target.database.connect() as connection:
+    with target.database.reading() as connection:
         for path in made.lost:
             place, _, column = path.partition(".")
             schema, _, name = place.rpartition("/")
@@ -73,7 +73,7 @@ def counted_losses(target: MigrationTarget, made: MigrationPlan) -> list[dict[st
 
 def check(target: MigrationTarget) -> Result:
     """Whether the schema has drifted (findings), or expand revisions are pending, or neither."""
-    with target.database.connect() as connection:
+    with target.database.reading() as connection:
         whereabouts = target.whereabouts(connection)
         recorded = None
         if target.journal.exists(connection):
@@ -107,7 +107,7 @@ def _drift(
 def history(target: MigrationTarget, limit: int = 50) -> Result:
     """The migrations of this layout in the journal, newest first: who, when, how long, how it came out."""
     kinds = ("migrate adopt", "migrate up", "migrate down")
-    with target.database.connect() as connection:
+    with target.database.reading() as connection:
         found = target.journal.runs.list(connection, kinds, limit) if target.journal.exists(connection) else []
     return Result({"runs": [_run(run) for run in found if run.layout == target.name]})
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from chatctl.errors import AccessDeniedError, CannotConnectError, ChatctlError, ConnectionLostError, RetryableError
-from chatctl.stores.sql.dialects import Dialect, dialect_for, normalise_url
+from chatctl.stores.sql.dialects import READS_ONLY, Dialect, dialect_for, normalise_url
 
 
 class Database:
@@ -62,6 +62,12 @@ class Database:
         """A connection for reading: its transaction is rolled back at the end."""
         with self.translating(), self.engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that reads and nothing else: it keeps no writer waiting, on an engine with one writer too."""
+        with self.translating(), self.engine.connect() as connection:
+            yield connection.execution_options(**READS_ONLY)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:

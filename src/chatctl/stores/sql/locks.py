@@ -77,7 +77,11 @@ class RunLock:
         with self._database.translating():
             connection = self._database.engine.connect()
             try:
-                self._take(connection)
+                with self._database.translating():
+                    self._take(connection)
+            except RetryableError as problem:
+                connection.close()
+                raise LockedError(f"Other runs keep the lock '{self._name}' busy: {problem.message}") from problem
             except BaseException:
                 connection.close()
                 raise

@@ -24,6 +24,8 @@ from chatctl.stores.sql.types import EpochTime, UtcDateTime
 #: Where a contract revision keeps the definitions of the columns that it drops, for the way back.
 KEPT_COLUMNS = "chatctl_kept_columns"
 
+#: Execution options of a connection that will not write, for an engine where writers take turns from their first read.
+READS_ONLY = {"chatctl_reads_only": True}
 
 #: What an upsert makes of the row that is there and the new one: the values of the columns to change.
 Merge = Callable[[Any, Any], dict[str, sa.ColumnElement[Any]]]

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.dialects.sqlite import insert
 
 from chatctl import errors
-from chatctl.stores.sql.dialects.base import KEPT_COLUMNS, Dialect, Merge, TableSize
+from chatctl.stores.sql.dialects.base import KEPT_COLUMNS, READS_ONLY, Dialect, Merge, TableSize
 from chatctl.stores.sql.dialects.measuring import Gauge, SQLiteGauge
 from chatctl.stores.sql.dialects.scratch import Scratch, require_answer
 from chatctl.stores.sql.types import UtcDateTime
@@ -109,7 +109,8 @@ class SQLite(Dialect):
         @sa.event.listens_for(engine, "begin")
         def begin(connection: sa.Connection) -> None:
             # A transaction that starts by reading and then writes can't be retried by SQLite's own busy handler.
-            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+            reads = read_only or READS_ONLY.items() <= connection.get_execution_options().items()
+            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     def exists(self, url: sa.URL) -> bool:
         """Whether the file is there."""

@@ -46,7 +46,7 @@ class Journal:
 
     @cached_property
     def _default_schema(self) -> str | None:
-        with self.database.connect() as connection:
+        with self.database.reading() as connection:
             return self.database.dialect.qualified(sa.inspect(connection).default_schema_name)
 
     @property
@@ -72,7 +72,7 @@ class Journal:
         Safe to call from any number of processes at once.
         """
         revisions = Revisions("core", self.database.dialect, self._schema_setting)
-        with self.database.connect() as connection:
+        with self.database.reading() as connection:
             if self.exists(connection) and revisions.current(connection) == revisions.chain[-1].id:
                 return
         with self.database.translating(), self.database.engine.connect() as connection:
