@@ -50,6 +50,7 @@ REGISTRY: tuple[Deferred, ...] = (
     Deferred("permissions", "chatctl.cli.permissions", "Ask who may enter a project.", _SESSIONS),
     Deferred("backup", "chatctl.cli.backup", "Back up SQL and Redis as one, prove it, restore it.", _SAFETY),
     Deferred("env", "chatctl.cli.env", "Check, compare and convert .env files.", _AROUND),
+    Deferred("code", "chatctl.cli.code", "Find and rewrite old forms in source code.", _AROUND),
 )
 
 
