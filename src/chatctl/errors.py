@@ -195,6 +195,10 @@ class GuardError(IntegrityError):
     """A check before a migration found something that the migration would harm."""
 
 
+class NoWayBackError(IntegrityError):
+    """A step can't be undone, and no backup is there to go back to."""
+
+
 class EditedRevisionError(IntegrityError):
     """A revision was changed after it was applied."""
 

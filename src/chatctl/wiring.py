@@ -5,7 +5,7 @@ Everything is built when it is first asked for, so that a command pays only for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +21,14 @@ from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal import Journal
 
 if TYPE_CHECKING:
+    from chatctl.domain.progress import Progress
     from chatctl.services.backup.parts import System as BackupSystem
     from chatctl.services.counters.issuing import Issuer
     from chatctl.services.permissions.probing import Prober
     from chatctl.services.purge.reporting import Reporter
     from chatctl.services.purge.target import PurgeTarget
     from chatctl.services.regroup.target import RegroupTarget
+    from chatctl.services.rollback.target import RollbackTarget
     from chatctl.services.runs.target import RunsTarget
     from chatctl.services.transfer.target import TransferTarget
     from chatctl.stores.redis.erasure import UserTraces
@@ -210,8 +212,35 @@ class Wiring:
         store = self.settings.backup_store.reveal()
         return RemoteRepository(store) if "://" in store else FolderRepository(Path(store))
 
+    def rollback(self, *, read_only: bool = False) -> RollbackTarget:
+        """What the rollback commands work on."""
+        from chatctl.services.rollback.target import RollbackTarget
+
+        return RollbackTarget(
+            self.settings.context_name,
+            self.migration(read_only=read_only),
+            self.regroup(read_only=read_only),
+            self.purge(read_only=read_only),
+            self.backup_system(read_only=read_only),
+            self.repository(),
+            Path.cwd(),
+        )
+
+    def backup_first(self, progress: Progress) -> Callable[[], str]:
+        """What takes a backup before a run begins."""
+        from chatctl.services.backup.first import taker
+        from chatctl.services.backup.parts import Work
+        from chatctl.services.rollback.environment import keep
+
+        return taker(self.backup_system(), Work(self.repository(), progress), lambda: keep(Path.cwd()))
+
     def backup_system(
-        self, *, replica_url: str | None = None, database_url: str | None = None, redis_url: str | None = None
+        self,
+        *,
+        replica_url: str | None = None,
+        database_url: str | None = None,
+        redis_url: str | None = None,
+        read_only: bool = False,
     ) -> BackupSystem:
         """What is backed up (from `replica_url`, where one is given), or restored into: the context's own servers, or
         those that `database_url` and `redis_url` name instead.
@@ -224,7 +253,9 @@ class Wiring:
         from chatctl.stores.sql.session_archive import SessionArchive
 
         elsewhere = replica_url or database_url
-        database = self._database_at(elsewhere, replica_url is not None) if elsewhere else self.database()
+        database = (
+            self._database_at(elsewhere, replica_url is not None) if elsewhere else self.database(read_only=read_only)
+        )
         journal = Journal(database, self.settings.journal_schema)
         return System(
             context=self.settings.context_name,

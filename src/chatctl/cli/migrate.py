@@ -12,7 +12,7 @@ from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.migrate_drafts import rehearse, revision
 from chatctl.cli.migrate_lint import lint
-from chatctl.cli.options import Confirm, DryRun, Out, PlanFile
+from chatctl.cli.options import BackupFirst, Confirm, DryRun, Out, PlanFile
 from chatctl.cli.runtime import invocation_of, progress, run, show, stop
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
@@ -42,13 +42,13 @@ DetailedExit = Annotated[bool, typer.Option("--detailed-exit", help="Exit 7 wher
 
 
 @app.callback()
-def migrate(ctx: typer.Context, dry_run: DryRun = False, confirm: Confirm = None) -> None:
+def migrate(ctx: typer.Context, backup: BackupFirst = False, dry_run: DryRun = False, confirm: Confirm = None) -> None:
     """Plan, ask, apply the expand phase. With a command: just that.
 
     Example: chatctl migrate --database mariadb://root@localhost/app --layout mentor
     """
     if ctx.invoked_subcommand is None:
-        _apply(ctx, "migrate", _Request("up"), _Limits(), dry_run=dry_run, asks=True)
+        _apply(ctx, "migrate", _Request("up", backup=backup), _Limits(), dry_run=dry_run, asks=True)
 
 
 @app.command()
@@ -101,6 +101,7 @@ def up(
     allow_copy: AllowCopy = False,
     lock_timeout: LockTimeout = 0.8,
     statement_timeout: StatementTimeout = 0,
+    backup: BackupFirst = False,
     dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
@@ -109,7 +110,7 @@ def up(
     Example: chatctl migrate up --plan plan.json
     """
     limits = _Limits(lock_timeout, statement_timeout, allow_copy)
-    _apply(ctx, "migrate up", _Request("up", revision, phase, plan), limits, dry_run=dry_run)
+    _apply(ctx, "migrate up", _Request("up", revision, phase, plan, backup), limits, dry_run=dry_run)
 
 
 @app.command()
@@ -203,12 +204,13 @@ def sql(
 
 @dataclass(frozen=True)
 class _Request:
-    """How far a command was told to go, in its own words or by a saved plan."""
+    """How far a command was told to go, in its own words or by a saved plan, and whether after a backup."""
 
     direction: Literal["up", "down"]
     revision: str | None = None
     phase: str = "expand"
     plan: Path | None = None
+    backup: bool = False
 
     def read(self) -> tuple[Options, dict[str, Any] | None]:
         """The options, and the saved plan if there is one."""
@@ -263,7 +265,8 @@ def _apply(
             statement_timeout_ms=round(limits.statement_timeout * 1000),
             allow_copy=limits.allow_copy,
         )
-        attendance = applying.Attendance(progress(ctx), stop(ctx), gentleness)
+        take_backup = wiring.backup_first(progress(ctx)) if request.backup else None
+        attendance = applying.Attendance(progress(ctx), stop(ctx), gentleness, take_backup)
         return applying.apply(wiring.migration(), options, attendance, saved)
 
     run(ctx, command, work)

@@ -143,5 +143,8 @@ Confirm = Annotated[
     str | None,
     typer.Option("--confirm", metavar="NAME", help="Consent to what loses data: the context's name."),
 ]
+BackupFirst = Annotated[
+    bool, typer.Option("--backup", help="Take a backup first, which chatctl rollback can fall back to.")
+]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for later.")]
 PlanFile = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="Apply exactly this saved plan.")]

@@ -10,7 +10,7 @@ import typer
 
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
-from chatctl.cli.options import Confirm, DryRun, Out, PlanFile
+from chatctl.cli.options import BackupFirst, Confirm, DryRun, Out, PlanFile
 from chatctl.cli.runtime import progress, run, stop
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
@@ -91,6 +91,7 @@ def run_command(
         Path | None, typer.Option("--stop-file", metavar="FILE", help="Wait while this file is there.")
     ] = None,
     plan: PlanFile = None,
+    backup: BackupFirst = False,
     dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
@@ -112,7 +113,8 @@ def run_command(
             return Result({**reporting.plan(wiring.regroup(read_only=True), grouping).data, "dry_run": True})
         if wiring.settings.protected:
             consent(ctx, f"Regroup the messages of the context '{wiring.settings.context_name}'?")
-        return running.start(wiring.regroup(), grouping, crew, saved)
+        take_backup = wiring.backup_first(crew.progress) if backup else None
+        return running.start(wiring.regroup(), grouping, crew, saved, take_backup)
 
     run(ctx, "regroup run", work)
 

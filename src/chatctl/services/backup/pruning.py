@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chatctl.domain.backups import KeepRule
+from chatctl.domain.restore_points import KEY
 from chatctl.domain.result import Notice, Result
 from chatctl.errors import ConfigurationError, IntegrityError
 from chatctl.services.backup.reading import open_backup
@@ -89,7 +90,9 @@ def needed_backups(target: MigrationTarget) -> set[str]:
         runs = target.journal.runs.list(connection, limit=_RUNS)
     named: set[str] = set()
     for run in runs:
-        if not run.totals.get("sealed"):
-            found = (holder.get(key) for holder in (run.options, run.totals) for key in ("backup", "restore_point"))
+        if not (run.totals.get("sealed") or run.totals.get("rolled_back")):
+            point = run.totals.get(KEY)
+            holders = (run.options, run.totals, point if isinstance(point, dict) else {})
+            found = (holder.get(key) for holder in holders for key in ("backup", KEY))
             named.update(each for each in found if isinstance(each, str))
     return named

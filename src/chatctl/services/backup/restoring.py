@@ -44,7 +44,10 @@ _PARTS = ("sql", "redis")
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """What to restore. `elsewhere` says that the system isn't the one that was backed up."""
+    """What to restore. `elsewhere` says that the system isn't the one that was backed up.
+
+    `note` is kept in the mark while the restore is unfinished; `finishing` is called just before the mark goes.
+    """
 
     backup_id: str
     parts: Collection[str] = _PARTS
@@ -53,6 +56,8 @@ class RestoreRequest:
     safety_backup: bool = True
     jobs: int = 2
     opening: Opening = field(default_factory=Opening)
+    note: Mapping[str, Any] | None = None
+    finishing: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ class _Restore:
         """Every step; each may be repeated."""
         safety = self._safety_backup()
         issued = self._issued_before()
-        state = {"backup": self._plan.manifest.id, "safety_backup": safety, "issued": issued}
+        note = self._request.note or (self._plan.unfinished or {}).get("note")
+        state = {"backup": self._plan.manifest.id, "safety_backup": safety, "issued": issued, "note": note}
         if "sql" in self._plan.parts:
             self._marker.write(state)
             fail_point("restore.marked")
@@ -148,6 +154,7 @@ class _Restore:
                 keys = self._restore_redis(folder / REDIS_FILE) if "redis" in self._plan.parts else None
             raised = self._raise_counters(issued)
             fail_point("restore.raised")
+            self._request.finishing()
             if "sql" in self._plan.parts or self._plan.unfinished is not None:
                 self._marker.remove()
         except ChatctlError as problem:

@@ -53,7 +53,7 @@ def apply(
             return Result(_summary(plan, ()), warnings=tuple(warnings))
         if not plan.whereabouts.adopted and plan.whereabouts.heads:
             record_adoption(target, plan.whereabouts)
-        run = _resume(target, resumed) if resumed else start_run(target, plan)
+        run = _resume(target, resumed) if resumed else start_run(target, plan, attendance.take_backup)
         applied = Execution(target, plan, run, lock, attendance).run()
     data = {**_summary(plan, applied.revisions), "statements": applied.statements, "resumed": resumed is not None}
     return Result(data, run_id=run.id, warnings=tuple(warnings))
@@ -62,7 +62,7 @@ def apply(
 def _given_up(target: MigrationTarget, run: Run) -> Notice:
     """Closes an unfinished run that another migration takes the place of, unless it left a revision half applied."""
     with target.database.begin() as connection:
-        if _is_half_applied(target, connection, run):
+        if is_half_applied(target, connection, run):
             raise UnfinishedRunError(
                 f"Run {run.id} ({run.kind}) is half applied, and this is another migration.",
                 hint=f"Finish it first: chatctl {run.kind}{_spelled(run.options)}",
@@ -71,7 +71,8 @@ def _given_up(target: MigrationTarget, run: Run) -> Notice:
     return Notice("run_cancelled", f"The unfinished run {run.id} left nothing half applied and was closed.")
 
 
-def _is_half_applied(target: MigrationTarget, connection: sa.Connection, run: Run) -> bool:
+def is_half_applied(target: MigrationTarget, connection: sa.Connection, run: Run) -> bool:
+    """Whether the unfinished `run` has left a revision half applied."""
     applied = target.revisions.before(target.revisions.heads(connection))
     going_down = run.options["direction"] == "down"
     pending = [revision for revision in target.revisions.chain if (revision.id in applied) == going_down]

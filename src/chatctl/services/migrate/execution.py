@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from chatctl.domain.progress import Progress, StopSignal
+from chatctl.domain.restore_points import KEY, RestorePoint
 from chatctl.errors import ChatctlError, GuardError, InterruptedRunError, LeaseLostError, RetryableError
 from chatctl.layouts.model import Phase
 from chatctl.observe.fail_points import fail_point
@@ -20,6 +21,7 @@ from chatctl.services.migrate.target import MigrationTarget
 from chatctl.stores.sql.dialects.gentle import Gentleness, send
 from chatctl.stores.sql.inspection import carried_over
 from chatctl.stores.sql.journal import Run, RunStatus
+from chatctl.stores.sql.journal.flags import RollbackFlags
 from chatctl.stores.sql.journal.statements import StatementLog
 from chatctl.stores.sql.locks import RunLock
 from chatctl.stores.sql.revisions import Revision
@@ -37,11 +39,12 @@ class Applied:
 
 @dataclass(frozen=True)
 class Attendance:
-    """Who watches an execution, who may stop it, and how gentle it is."""
+    """Who watches an execution, who may stop it, how gentle it is, and what takes a backup first (its ID)."""
 
     progress: Progress
     stop: StopSignal
     gentleness: Gentleness = field(default_factory=Gentleness)
+    take_backup: Callable[[], str] | None = None
 
 
 class Execution:
@@ -182,7 +185,10 @@ class Execution:
         with self._database.begin() as connection:
             self._lock.check(connection)
             self._record_schema(connection)
-            totals = {"revisions": [*self._run.totals.get("revisions", []), *done]}
+            kept = {KEY: self._run.totals[KEY]} if KEY in self._run.totals else {}
+            totals = {"revisions": [*self._run.totals.get("revisions", []), *done], **kept}
+            if self._plan.options.direction == "up":
+                RollbackFlags(self._target.journal, self._target.layout.name).set(connection, {})
             self._target.journal.runs.finish(connection, self._run.id, RunStatus.DONE, totals)
 
     def _record_schema(self, connection: sa.Connection) -> None:
@@ -193,12 +199,15 @@ class Execution:
         journal.record_schema(connection, layout, carried_over(recorded, before, after), self._run.id)
 
 
-def start_run(target: MigrationTarget, plan: MigrationPlan) -> Run:
-    """A new run in the journal, holding the schema as it is before the first statement."""
-    runs = target.journal.runs
+def start_run(target: MigrationTarget, plan: MigrationPlan, take_backup: Callable[[], str] | None = None) -> Run:
+    """A new run in the journal, holding the schema as it is before the first statement, and the restore point."""
+    runs, backup = target.journal.runs, take_backup() if take_backup else None
     kind = f"migrate {plan.options.direction}"
     before = json.dumps(plan.whereabouts.snapshot, sort_keys=True)
     with target.database.begin() as connection:
         run = runs.start(connection, kind, target.name, "schema", plan.options.as_json(), plan.fingerprint)
-        runs.note(connection, run.id, {"schema_before": before, "from": plan.whereabouts.revision})
+        at, schema = target.database.dialect.now(connection), plan.whereabouts.snapshot
+        point = RestorePoint(at, backup, plan.whereabouts.revision, schema)
+        started = {"schema_before": before, "from": plan.whereabouts.revision, KEY: point.as_json()}
+        runs.note(connection, run.id, started)
         return runs.get(connection, run.id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from chatctl.domain.grouping import Grouping
+from chatctl.domain.restore_points import KEY, RestorePoint
 from chatctl.domain.result import Notice, Outcome, Result
 from chatctl.errors import ChatctlError, NotFoundError, UnfinishedRunError
 from chatctl.services.regroup.driving import Crew, Driver, stopwatch
@@ -42,8 +43,16 @@ class _Work:
     tables: WorkTables
 
 
-def start(target: RegroupTarget, grouping: Grouping, crew: Crew, saved_plan: Mapping[str, Any] | None = None) -> Result:
+def start(
+    target: RegroupTarget,
+    grouping: Grouping,
+    crew: Crew,
+    saved_plan: Mapping[str, Any] | None = None,
+    take_backup: Callable[[], str] | None = None,
+) -> Result:
     """Regroups, or goes on with the unfinished run that has these options.
+
+    `take_backup` takes a backup before a new run begins, and tells its ID.
 
     Raises UnfinishedRunError where another one is unfinished, StalePlanError where the saved plan no longer fits,
     LockedError where a run is at work.
@@ -60,7 +69,7 @@ def start(target: RegroupTarget, grouping: Grouping, crew: Crew, saved_plan: Map
             _check_options(unfinished, grouping)
             work = _take_up(target, unfinished)
         else:
-            work = _begin(target, grouping, saved_plan)
+            work = _begin(target, grouping, saved_plan, take_backup)
         return _go_on(target, work, replace(crew, guard=lock.check), resumed=unfinished is not None)
 
 
@@ -103,7 +112,12 @@ def _check_options(unfinished: Run, grouping: Grouping) -> None:
         )
 
 
-def _begin(target: RegroupTarget, grouping: Grouping, saved_plan: Mapping[str, Any] | None) -> _Work:
+def _begin(
+    target: RegroupTarget,
+    grouping: Grouping,
+    saved_plan: Mapping[str, Any] | None,
+    take_backup: Callable[[], str] | None,
+) -> _Work:
     scheme = target.scheme(grouping)
     runs = target.journal.runs
     with target.database.connect() as connection:
@@ -117,10 +131,11 @@ def _begin(target: RegroupTarget, grouping: Grouping, saved_plan: Mapping[str, A
             "columns": columns,
             **checks.checksum(connection, scheme, columns, cutoff),
         }
+    point = RestorePoint(now, take_backup() if take_backup else None)
     fingerprint = saved_plan["fingerprint"] if saved_plan else None
     with target.database.begin() as connection:
         run = runs.start(connection, KIND, target.layout.name, LOCK, grouping.as_json(), fingerprint)
-        runs.note(connection, run.id, {"before": before})
+        runs.note(connection, run.id, {"before": before, KEY: point.as_json()})
     return _take_up(target, run)
 
 

@@ -112,6 +112,12 @@ class Runs:
         connection.execute(self._table.insert().values(values))
         return self.get(connection, str(values["id"]))
 
+    def carry_over(self, connection: sa.Connection, run: Run) -> None:
+        """Writes `run` as it is into a journal that took the place of its own."""
+        connection.execute(self._table.delete().where(self._table.c.id == run.id))
+        texts = {name: json.dumps(getattr(run, name), sort_keys=True) for name in ("options", "totals")}
+        connection.execute(self._table.insert().values({**run.__dict__, **texts, "status": run.status.value}))
+
     def resume(self, connection: sa.Connection, run: Run) -> Run:
         """Marks an unfinished run as running again."""
         self._update(connection, run.id, status=RunStatus.RUNNING.value, error=None, finished_ms=None)

@@ -1,0 +1,1 @@
+"""Back to where a run began: data, then schema, then Redis, then environment."""
