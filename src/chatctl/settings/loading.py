@@ -13,6 +13,7 @@ from chatctl.errors import ConfigurationError
 from chatctl.settings import locations, schema, secrets, sources
 from chatctl.settings.flags import Flags
 from chatctl.settings.model import DEFAULT_SOURCE, Setting, Settings
+from chatctl.settings.serving import SERVE_DEFAULTS
 from chatctl.settings.sources import Layer
 from chatctl.yamlfile import YamlDocument
 
@@ -153,6 +154,7 @@ def _defaults(data_dir: Path) -> dict[str, Any]:
         "purge.price_per_gb_month": 0.20,
         "purge.unattended": False,
         "protected": False,
+        **SERVE_DEFAULTS,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from chatctl.domain.result import Notice
 from chatctl.settings.secrets import Secret
+from chatctl.settings.serving import ModelSettings, ServeSettings
 
 DEFAULT_SOURCE = "default"
 
@@ -20,7 +21,7 @@ class Setting:
     """One value, its dotted key, and its source: `flag --layout`, `CHATCTL_LAYOUT`, `chatctl.yaml:12`, `default`."""
 
     key: str
-    value: Secret | Mapping[str, int] | str | float | bool | None
+    value: Secret | Mapping[str, int] | list[str] | str | float | bool | None
     source: str = DEFAULT_SOURCE
 
     @property
@@ -140,6 +141,22 @@ class Settings:
     def jwt_secret(self) -> Secret | None:
         """What the embedded API signs tokens with; None where nobody gave one."""
         return self._optional("serve.jwt_secret", Secret)
+
+    @property
+    def serve(self) -> ServeSettings:
+        """What the embedded API runs with."""
+        given: dict[str, Any] = self._section("serve")
+        lists = {"cors_origins": tuple(given["cors_origins"] or ())}
+        return ServeSettings(**{**given, **lists, "store_accounts": frozenset(given["store_accounts"] or ())})
+
+    @property
+    def model(self) -> ModelSettings:
+        """The language model behind the embedded API."""
+        return ModelSettings(**self._section("model"))
+
+    def _section(self, name: str) -> dict[str, Any]:
+        start = f"{name}."
+        return {key.removeprefix(start): entry.value for key, entry in self.entries.items() if key.startswith(start)}
 
     @property
     def protected(self) -> bool:

@@ -52,6 +52,16 @@ def _from_json(value: Any) -> Any:
         raise ValueError('expected names with days, such as {"acme": 90}') from None
 
 
+def _from_list(value: Any) -> Any:
+    # An application's variable may hold `a,b` as well as `["a", "b"]`.
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+
 def _kind(value: Any) -> str:
     kinds = {dict: "keys and values", list: "a list", bool: "true or false", int: "a number", float: "a number"}
     return kinds.get(type(value), type(value).__name__)
@@ -70,6 +80,9 @@ RedisDatabase = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=65_5
 Days = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=36_500)]
 DaysByName = Annotated[dict[Text, Days], BeforeValidator(_from_json)]
 Price = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)]
+Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=2**31 - 1)]
+Seconds = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, le=86_400)]
+Texts = Annotated[list[Text], BeforeValidator(_from_list)]
 
 
 class Section(BaseModel):
@@ -139,9 +152,34 @@ class Journal(Section):
 
 
 class Serve(Section):
-    """The embedded API."""
+    """The embedded API. In a variable a list is JSON, or has commas."""
 
     jwt_secret: Passphrase | None = None
+    jwt_previous: Passphrase | None = None
+    access_minutes: Count | None = None
+    refresh_days: Count | None = None
+    requests_per_minute: Count | None = None
+    burst_size: Count | None = None
+    body_bytes: Count | None = None
+    cors_origins: Texts | None = None
+    store_conversations: bool | None = None
+    store_accounts: Texts | None = None
+    max_generations: Count | None = None
+    max_generation_seconds: Seconds | None = None
+    max_streams: Count | None = None
+    heartbeat_seconds: Seconds | None = None
+
+
+class Model(Section):
+    """The language model behind the embedded API: any that speaks OpenAI's HTTP protocol."""
+
+    url: Text | None = None
+    key: Passphrase | None = None
+    name: Text | None = None
+    temperature: Price | None = None
+    max_tokens: Count | None = None
+    timeout_seconds: Seconds | None = None
+    history_tokens: Count | None = None
 
 
 class Context(Section):
@@ -157,6 +195,7 @@ class Context(Section):
     migrations: Migrations = Migrations()
     journal: Journal = Journal()
     serve: Serve = Serve()
+    model: Model = Model()
 
 
 class ConfigurationFile(Section):

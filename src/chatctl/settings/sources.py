@@ -44,6 +44,19 @@ APPLICATION_VARIABLES: dict[str, str] = {
     "REDIS_CHAT_DB": "redis.chat_db",
     "REDIS_CACHE_DB": "redis.cache_db",
     "JWT_SECRET_KEY": "serve.jwt_secret",
+    "JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "serve.access_minutes",
+    "JWT_REFRESH_TOKEN_EXPIRE_DAYS": "serve.refresh_days",
+    "RATE_LIMIT_PER_MINUTE": "serve.requests_per_minute",
+    "CORS_ORIGINS": "serve.cors_origins",
+    "ENABLE_CONVERSATION_STORAGE": "serve.store_conversations",
+    "MAX_CONCURRENT_GENERATIONS": "serve.max_generations",
+    "MAX_CONTENT_GENERATION_TIME": "serve.max_generation_seconds",
+    "WS_MAX_CONNECTIONS": "serve.max_streams",
+    "WS_HEARTBEAT_INTERVAL": "serve.heartbeat_seconds",
+    "OPENAI_API_KEY": "model.key",
+    "OPENAI_MODEL": "model.name",
+    "OPENAI_TEMPERATURE": "model.temperature",
+    "MAX_TOKENS": "model.max_tokens",
 }
 
 _TPMS_KEY = "permissions.database"
