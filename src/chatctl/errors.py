@@ -122,6 +122,16 @@ class ConnectionLostError(CannotConnectError):
     default_hint = "Run the same command again: it goes on where it stopped."
 
 
+class ModelError(CannotConnectError):
+    """The language model gave no answer."""
+
+    default_hint = "Check model.url and model.key, and that the model's server is running."
+
+
+class BreakerOpenError(ModelError):
+    """A circuit breaker is open: calls are refused until the server behind it has had time to recover."""
+
+
 class RefusedError(ChatctlError):
     """The server refused the operation."""
 

@@ -34,6 +34,7 @@ _RETENTION = "Retention"
 _SESSIONS = "Sessions"
 _SAFETY = "Safety"
 _AROUND = "Around the data"
+_SERVE = "Serve"
 
 REGISTRY: tuple[Deferred, ...] = (
     Deferred("init", "chatctl.cli.init", "Write chatctl.yaml for a database.", _START),
@@ -52,6 +53,8 @@ REGISTRY: tuple[Deferred, ...] = (
     Deferred("rollback", "chatctl.cli.rollback", "Go back to where a run began.", _SAFETY),
     Deferred("env", "chatctl.cli.env", "Check, compare and convert .env files.", _AROUND),
     Deferred("code", "chatctl.cli.code", "Find and rewrite old forms in source code.", _AROUND),
+    Deferred("serve", "chatctl.cli.serve", "Serve the five systems' endpoints.", _SERVE),
+    Deferred("users", "chatctl.cli.users", "Accounts and tokens of the embedded API.", _SERVE),
 )
 
 

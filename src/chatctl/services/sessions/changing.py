@@ -40,7 +40,7 @@ def title(
         raise NotFoundError(f"Session {session} has no message to make a title of.", hint="--title TEXT names it.")
     before = stored.fields.get("chat_name")
     if not dry_run:
-        _change(sessions, session, lambda fields: {**fields, "chat_name": name})
+        change(sessions, session, lambda fields: {**fields, "chat_name": name})
     return Result({"id": str(session), "chat_name": name, "before": before, "dry_run": dry_run})
 
 
@@ -66,7 +66,7 @@ def share(
             raise AccessRefusedError(f"{guest}: {decision.reason}")
     guests = _guests(stored.fields, add, remove)
     if not dry_run:
-        changed = _change(sessions, session, lambda fields: {**fields, "allowed_users": _guests(fields, add, remove)})
+        changed = change(sessions, session, lambda fields: {**fields, "allowed_users": _guests(fields, add, remove)})
         guests = changed["allowed_users"]
     return Result({"id": str(session), "allowed_users": guests, "dry_run": dry_run})
 
@@ -77,11 +77,11 @@ def _guests(fields: Mapping[str, Any], add: Sequence[str], remove: Sequence[str]
     return [guest for guest in dict.fromkeys([*kept, *add]) if guest not in remove]
 
 
-def _change(sessions: Sessions, session: Id, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The record's new fields, once they are written."""
+def change(sessions: Sessions, session: Id, how: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The record's new fields, once they are written. Raises NotFoundError, and whatever `how` raises."""
     for _ in range(_ATTEMPTS):
         stored = _get(sessions, session)
-        fields = change(stored.fields)
+        fields = how(stored.fields)
         if sessions.replace(session, stored.record, fields):
             return fields
     raise RetryableError(f"Session {session} is being changed all the time.")

@@ -44,10 +44,17 @@ _OPTIONS: dict[str, Any] = {
 
 
 class RedisServers:
-    """The servers behind `url`; `embedded` stands for the one in `data_dir`."""
+    """The servers behind `url`; `embedded` stands for the one in `data_dir`.
 
-    def __init__(self, url: str, data_dir: Path) -> None:
+    `patience_seconds` is how long an answer may take, where somebody waits who would rather have none.
+    """
+
+    def __init__(self, url: str, data_dir: Path, patience_seconds: float | None = None) -> None:
         self.address: Address = parse_address(url)
+        self._retries = _RETRIES if patience_seconds is None else 0
+        self._options = dict(_OPTIONS)
+        if patience_seconds is not None:
+            self._options |= {"socket_timeout": patience_seconds, "socket_connect_timeout": patience_seconds}
         self._embedded = EmbeddedRedis(data_dir / "redis")
         self._socket: str | None = None
         self._clients: dict[int, Client] = {}
@@ -100,6 +107,12 @@ class RedisServers:
         """Raises the driver's errors as chatctl's."""
         return failures.translating(self.where)
 
+    def revive(self) -> None:
+        """Starts the embedded server again where it has died; other servers are their keepers' affair."""
+        if self._socket is not None:
+            self._embedded.release()
+            self._socket = self._embedded.acquire()
+
     def close(self) -> None:
         """Closes every connection and lets the embedded server go."""
         for client in self._clients.values():
@@ -110,7 +123,7 @@ class RedisServers:
             self._embedded.release()
 
     def _make(self, number: int) -> Client:
-        retry = Retry(_BACKOFF, _RETRIES)
+        retry = Retry(_BACKOFF, self._retries)
         makers: dict[Topology, Callable[[int, Retry], Client]] = {
             Topology.SINGLE: self._single,
             Topology.EMBEDDED: self._from_socket,
@@ -121,7 +134,7 @@ class RedisServers:
 
     def _single(self, number: int, retry: Retry) -> Client:
         try:
-            client = redis.Redis.from_url(self.address.url, retry=retry, **_OPTIONS)
+            client = redis.Redis.from_url(self.address.url, retry=retry, **self._options)
         except (ValueError, TypeError) as problem:
             raise failures.unusable_url(problem) from None
         # The URL's own number would win over an argument.
@@ -131,7 +144,7 @@ class RedisServers:
     def _from_socket(self, number: int, retry: Retry) -> Client:
         if self._socket is None:
             self._socket = self._embedded.acquire()
-        return redis.Redis(unix_socket_path=self._socket, db=number, retry=retry, **_OPTIONS)
+        return redis.Redis(unix_socket_path=self._socket, db=number, retry=retry, **self._options)
 
     def _sentinel(self, number: int, retry: Retry) -> Client:
         address = self.address
@@ -151,12 +164,12 @@ class RedisServers:
             password=address.password,
             ssl=address.tls,
             redis_connect_func=_meet_master,
-            **_OPTIONS,
+            **self._options,
         )
 
     def _cluster(self, number: int, retry: Retry) -> Client:
         address = self.address
-        options: dict[str, Any] = {**_OPTIONS, **({"ssl": True} if address.tls else {})}
+        options: dict[str, Any] = {**self._options, **({"ssl": True} if address.tls else {})}
         nodes = [ClusterNode(host, port) for host, port in address.hosts]  # type: ignore[no-untyped-call]
         return RedisCluster(
             startup_nodes=nodes,

@@ -60,6 +60,25 @@ class RedisSessions:
                     found.append(SessionSummary(str(session), StoredSession(str(session), record).fields))
         return found
 
+    def page(self, session: Id, offset: int, limit: int) -> tuple[StoredSession, int] | None:
+        """The session with `limit` entries of its history from `offset` on, and how many there are; None without it."""
+
+        def read() -> list[Any]:
+            with self._client().pipeline(transaction=False) as pipeline:
+                pipeline.get(self._keys.session("chat_metadata", session).name)
+                history = self._keys.session("chat_history", session).name
+                pipeline.lrange(history, offset, offset + limit - 1)
+                pipeline.llen(history)
+                answers: list[Any] = pipeline.execute(raise_on_error=False)
+                return answers
+
+        answers = self._servers.attempt(read)
+        record, history = self._checked(session, answers[:2])
+        if record is None:
+            return None
+        self._checked(session, answers[2:])
+        return StoredSession(str(session), record, tuple(history)), int(answers[2])
+
     def ids_of(self, user: str, project: str | None = None) -> list[Id]:
         """The sessions in a user's index (of one project where that is given), there or not, in order."""
         family = "user_chats_project" if project else "user_chats_all"

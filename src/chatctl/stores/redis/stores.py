@@ -35,8 +35,9 @@ class RedisStores:
         *,
         chat_db: int | None = None,
         cache_db: int | None = None,
+        patience_seconds: float | None = None,
     ) -> None:
-        self.servers = RedisServers(url, data_dir)
+        self.servers = RedisServers(url, data_dir, patience_seconds)
         given = {_SESSIONS: self.servers.address.database or None, _CHATS: chat_db, _CACHE: cache_db}
         overrides = {logical: number for logical, number in given.items() if number is not None}
         self.keys = Keys(templates, self.servers.clustered, overrides)

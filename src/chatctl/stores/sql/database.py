@@ -14,26 +14,31 @@ import sqlalchemy as sa
 from chatctl.errors import AccessDeniedError, CannotConnectError, ChatctlError, ConnectionLostError, RetryableError
 from chatctl.stores.sql.dialects import READS_ONLY, Dialect, dialect_for, normalise_url
 
+#: How long one of many waits for a connection.
+_POOL_SECONDS = 10.0
+
 
 class Database:
     """The database at `url`, as SQLAlchemy writes URLs (bare schemes get chatctl's driver).
 
     A read-only one can't be written through: the server or the file's mode refuses, not only our good will.
-    Nothing connects before the first use. Raises ConfigurationError where the URL can't be used.
+    Nothing connects before the first use. Raises ConfigurationError where the URL can't be used. `connections` are the
+    most that are open at once, for whoever serves many.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, connections: int | None = None) -> None:
         self.url = normalise_url(url)
         self.read_only = read_only
+        self._connections = connections
         self._family = dialect_for(self.url)
 
     @cached_property
     def engine(self) -> sa.Engine:
         """The SQLAlchemy engine, with chatctl's session settings and error translation."""
-        engine = sa.create_engine(
-            self._family.prepare_url(self.url, read_only=self.read_only),
-            **self._family.engine_options(self.url, read_only=self.read_only),
-        )
+        options = self._family.engine_options(self.url, read_only=self.read_only)
+        if self._connections is not None and "poolclass" not in options:
+            options |= {"pool_size": self._connections, "max_overflow": 0, "pool_timeout": _POOL_SECONDS}
+        engine = sa.create_engine(self._family.prepare_url(self.url, read_only=self.read_only), **options)
         self._family.instrument(engine, read_only=self.read_only)
         return engine
 
@@ -97,6 +102,8 @@ class Database:
         """Raises the driver's errors as chatctl's; the driver's own is the cause."""
         try:
             yield
+        except sa.exc.TimeoutError as problem:
+            raise RetryableError(f"{self.where}: every connection is in use.") from problem
         except sa.exc.DBAPIError as problem:
             original = problem.orig or problem
             if isinstance(original, ChatctlError):

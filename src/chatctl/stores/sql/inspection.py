@@ -54,6 +54,13 @@ def take_snapshot(
     return snapshot
 
 
+def columns_by_table(connection: sa.Connection, tables: Collection[tuple[str, str | None]]) -> dict[str, set[str]]:
+    """The names of the columns of those of `tables` (name and schema) that are there."""
+    inspector = sa.inspect(connection)
+    there = [(name, schema) for name, schema in tables if inspector.has_table(name, schema)]
+    return {name: {column["name"] for column in inspector.get_columns(name, schema)} for name, schema in there}
+
+
 def differences(expected: Snapshot, actual: Snapshot) -> list[Difference]:
     """Where `actual` departs from `expected`, by path."""
     return [

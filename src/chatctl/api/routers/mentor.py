@@ -1,0 +1,167 @@
+"""mentor's endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from chatctl.api.bodies import Body, Identifier, JsonObject, Title, Words, body_of, reply
+from chatctl.api.documents import responses, takes
+from chatctl.api.parts import parts_of
+from chatctl.api.problems import Problem
+from chatctl.services.chatting.mentor import CHAT_MISSING, camel
+
+router = APIRouter(tags=["mentor"])
+
+_ANSWERS = responses(400, 401, 404, 413, 429, 500, 503)
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+
+
+class NewChat(Body):
+    """A chat, with a mentor or without."""
+
+    mentor_id: Identifier | None = Field(None, alias="mentorId")
+    title: Title | None = None
+    metadata: JsonObject | None = None
+
+
+class ChatChange(Body):
+    """What is left out stays."""
+
+    title: Title | None = None
+    is_active: bool | None = Field(None, alias="isActive")
+    metadata: JsonObject | None = None
+
+
+class NewMessage(Body):
+    """A message."""
+
+    role: Annotated[str, Field(pattern="^(user|assistant|system)$")] = "user"
+    content: Words
+    prompt: Words | None = None
+    model: Identifier | None = None
+    tokens: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    metadata: JsonObject | None = None
+
+
+class Prompt(Body):
+    """What a mentor, or nobody in particular, is asked."""
+
+    prompt: Words
+    mentor_id: Identifier | None = Field(None, alias="mentorId")
+    chat_id: Identifier | None = Field(None, alias="chatId")
+
+
+@router.post("/chat/chats", status_code=201, responses=_ANSWERS, openapi_extra=takes(NewChat))
+async def create_chat(request: Request) -> Response:
+    """Makes a chat."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    given = await body_of(request, NewChat)
+    made = await parts.admission.run(parts.systems.mentor.create_chat, caller.user_id, given.model_dump())
+    return reply(made, 201)
+
+
+@router.get("/chat/chats", responses=_ANSWERS)
+async def list_chats(
+    request: Request,
+    mentor_id: Annotated[str | None, Query(alias="mentorId", max_length=255)] = None,
+    is_active: Annotated[bool, Query(alias="isActive")] = True,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Response:
+    """The user's chats, newest updated first, each with its last message and their number."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    chats = parts.systems.mentor.chats
+    return reply(await parts.admission.run(chats, caller.user_id, mentor_id, is_active, limit, offset))
+
+
+@router.get("/chat/chats/stats", responses=_ANSWERS)
+async def stats(request: Request) -> Response:
+    """The user's active chats, counted."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.mentor.stats, caller.user_id))
+
+
+@router.get("/chat/chats/{chat_id}", responses=_ANSWERS)
+async def get_chat(request: Request, chat_id: str) -> Response:
+    """A chat with its messages."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.mentor.chat, caller.user_id, chat_id))
+
+
+@router.put("/chat/chats/{chat_id}", responses=_ANSWERS, openapi_extra=takes(ChatChange))
+async def change_chat(request: Request, chat_id: str) -> Response:
+    """Changes title, activity or metadata."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    values = (await body_of(request, ChatChange)).model_dump(exclude_unset=True)
+    if values.get("is_active", True) is None:
+        raise Problem(400, "isActive is true or false")
+    return reply(await parts.admission.run(parts.systems.mentor.change_chat, caller.user_id, chat_id, values))
+
+
+@router.delete("/chat/chats/{chat_id}", responses=_ANSWERS)
+async def delete_chat(request: Request, chat_id: str) -> Response:
+    """Takes a chat out of sight; nothing is lost."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    await parts.admission.run(parts.systems.mentor.delete_chat, caller.user_id, chat_id)
+    return reply({"success": True, "message": "Chat deleted"})
+
+
+@router.get("/chat/chats/{chat_id}/messages", responses=_ANSWERS)
+async def list_messages(request: Request, chat_id: str, limit: Limit = 50, offset: Offset = 0) -> Response:
+    """A page of a chat's messages, oldest first."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.mentor.messages, caller.user_id, chat_id, limit, offset))
+
+
+@router.post("/chat/chats/{chat_id}/messages", status_code=201, responses=_ANSWERS, openapi_extra=takes(NewMessage))
+async def add_message(request: Request, chat_id: str) -> Response:
+    """Adds a message to a chat, which moves to the front."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    given: dict[str, Any] = (await body_of(request, NewMessage)).model_dump()
+    # No thread waits here: the writer's own one tells the loop.
+    made = await asyncio.wrap_future(parts.systems.mentor.submit_message(caller.user_id, chat_id, given))
+    if made is None:
+        raise Problem(404, CHAT_MISSING)
+    return reply(camel(made), 201)
+
+
+@router.post("/mentor/chat", responses=_ANSWERS, openapi_extra=takes(Prompt))
+async def converse(request: Request) -> Response:
+    """Answers a prompt; question and answer are stored together."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    given = await body_of(request, Prompt)
+    converse = parts.systems.mentor.converse
+    data = await parts.admission.run(converse, caller.user_id, given.prompt, given.mentor_id, given.chat_id)
+    return reply({"success": True, "data": data})
+
+
+@router.get("/mentor/messages", responses=_ANSWERS)
+async def standalone_messages(request: Request, limit: Limit = 50, offset: Offset = 0) -> Response:
+    """The user's messages that belong to no chat, newest first."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.mentor.standalone, caller.user_id, limit, offset))
+
+
+@router.get("/mentor/chats", responses=_ANSWERS)
+async def mentor_chats(request: Request, limit: Limit = 50, offset: Offset = 0) -> Response:
+    """The user's active chats."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.mentor.chats, caller.user_id, None, True, limit, offset))

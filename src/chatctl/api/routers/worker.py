@@ -1,0 +1,101 @@
+"""worker's endpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from chatctl.api.bodies import Body, Identifier, Text, body_of, reply
+from chatctl.api.documents import responses, takes
+from chatctl.api.parts import Parts, parts_of
+from chatctl.api.problems import Problem
+from chatctl.services.identity.tokens import Caller
+
+router = APIRouter(tags=["worker"])
+
+_ANSWERS = responses(400, 401, 403, 404, 413, 429, 500, 503)
+DEFAULT_ACCOUNT = "default"
+
+Account = Annotated[str | None, Query(alias="accountId", min_length=1, max_length=255)]
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+
+
+class Question(Body):
+    """What is asked; `prompt` is another name of `query`."""
+
+    query: Text | None = None
+    prompt: Text | None = None
+    account_id: Identifier | None = Field(None, alias="accountId")
+    session_id: Identifier | None = None
+
+
+@router.post("/query", responses=_ANSWERS, openapi_extra=takes(Question))
+async def query(request: Request) -> Response:
+    """Answers, and stores question and answer."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    given = await body_of(request, Question)
+    prompt = given.query or given.prompt
+    if not prompt:
+        raise Problem(400, "No prompt provided")
+    account = _account(parts, caller, given.account_id)
+    return reply(await parts.admission.run(parts.systems.worker.query, prompt, account, given.session_id))
+
+
+@router.get("/conversations", responses=_ANSWERS)
+async def conversations(request: Request, account: Account = None, limit: Limit = 50, offset: Offset = 0) -> Response:
+    """An account's conversations, newest access first."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    listed = parts.systems.worker.conversations
+    return reply(await parts.admission.run(listed, _account(parts, caller, account), limit, offset))
+
+
+@router.get("/conversations/{session_id}", responses=_ANSWERS)
+async def conversation(request: Request, session_id: str) -> Response:
+    """A conversation with its messages."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.worker.conversation, _own(parts, caller), session_id))
+
+
+@router.delete("/conversations/{session_id}", responses=_ANSWERS)
+async def delete(request: Request, session_id: str) -> Response:
+    """Deletes a conversation."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    await parts.admission.run(parts.systems.worker.delete, _own(parts, caller), session_id)
+    return reply({"success": True})
+
+
+@router.get("/storage-stats", responses=_ANSWERS)
+async def stats(request: Request, account: Account = None) -> Response:
+    """How much an account stores."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    return reply(await parts.admission.run(parts.systems.worker.stats, _account(parts, caller, account)))
+
+
+@router.post("/purge", responses=_ANSWERS)
+async def purge(request: Request, account: Account = None) -> Response:
+    """Runs the retention policy on an account; on another's or on all of them for admins alone."""
+    parts = parts_of(request)
+    caller = await parts.admission.admit(request)
+    if parts.admission.auth and not caller.is_admin and account != caller.user_id:
+        raise Problem(403, "Purging another account, or all of them, is for admins.")
+    return reply(await parts.admission.run(parts.systems.worker.purge, account))
+
+
+def _account(parts: Parts, caller: Caller, given: str | None) -> str:
+    """The account that is meant: the token's, which a request may name too."""
+    if not parts.admission.auth:
+        return given or DEFAULT_ACCOUNT
+    return parts.admission.user(caller, given)
+
+
+def _own(parts: Parts, caller: Caller) -> str | None:
+    return caller.user_id if parts.admission.auth else None

@@ -1,0 +1,1 @@
+"""What the five systems' endpoints do, without HTTP. One file per system."""

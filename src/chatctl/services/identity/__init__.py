@@ -1,0 +1,1 @@
+"""Who calls the API: accounts, passwords and tokens."""
