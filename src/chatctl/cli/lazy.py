@@ -55,6 +55,8 @@ REGISTRY: tuple[Deferred, ...] = (
     Deferred("code", "chatctl.cli.code", "Find and rewrite old forms in source code.", _AROUND),
     Deferred("serve", "chatctl.cli.serve", "Serve the five systems' endpoints.", _SERVE),
     Deferred("users", "chatctl.cli.users", "Accounts and tokens of the embedded API.", _SERVE),
+    Deferred("smoke", "chatctl.cli.smoke", "The guides' test scripts against any server.", _SERVE),
+    Deferred("payload", "chatctl.cli.payload", "Check and rewrite ray's requests.", _SERVE),
 )
 
 

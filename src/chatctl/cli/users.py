@@ -11,7 +11,7 @@ import typer
 from chatctl.cli.confirm import consent
 from chatctl.cli.extras import room
 from chatctl.cli.groups import group
-from chatctl.cli.options import Confirm
+from chatctl.cli.options import Confirm, DryRun
 from chatctl.cli.runtime import invocation_of, run
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
@@ -36,6 +36,7 @@ def create(
         str | None, typer.Option("--id", metavar="ID", help="The user's ID in the application; random if left out.")
     ] = None,
     password_stdin: FromStdin = False,
+    dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
     """Create an account. Without a password from stdin it gets a random one, which is shown once.
@@ -46,9 +47,9 @@ def create(
     def work(wiring: Wiring) -> Result:
         accounts = room("chatctl.services.identity.accounts", "api", "chatctl users")
         wanted = accounts.NewAccount(name, email, role, user_id, _password() if password_stdin else None)
-        _ask_if_protected(ctx, f"Create the user '{name}'?")
-        result: Result = _directory(wiring).create(wanted)
-        return result
+        if not dry_run:
+            _ask_if_protected(ctx, f"Create the user '{name}'?")
+        return _directory(wiring).create(wanted, dry_run=dry_run)
 
     run(ctx, "users create", work)
 
@@ -63,7 +64,13 @@ def list_(ctx: typer.Context) -> None:
 
 
 @app.command()
-def password(ctx: typer.Context, name: Name, password_stdin: FromStdin = False, confirm: Confirm = None) -> None:
+def password(
+    ctx: typer.Context,
+    name: Name,
+    password_stdin: FromStdin = False,
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
+) -> None:
     """Give an account another password.
 
     Example: chatctl users password jane --password-stdin < new-password
@@ -73,8 +80,9 @@ def password(ctx: typer.Context, name: Name, password_stdin: FromStdin = False, 
         if not password_stdin and not invocation_of(ctx).terminal.interactive:
             raise UsageError("There is no terminal to ask for the password.", hint="--password-stdin")
         given = _password() if password_stdin else getpass.getpass("New password: ")
-        _ask_if_protected(ctx, f"Change the password of '{name}'?")
-        return _directory(wiring).set_password(name, given)
+        if not dry_run:
+            _ask_if_protected(ctx, f"Change the password of '{name}'?")
+        return _directory(wiring).set_password(name, given, dry_run=dry_run)
 
     run(ctx, "users password", work)
 

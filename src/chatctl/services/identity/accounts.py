@@ -69,8 +69,8 @@ class Directory:
         self._people = people
         self._passwords = passwords or Passwords()
 
-    def create(self, wanted: NewAccount) -> Result:
-        """Makes the account; the application's own users get a row too where the layout allows it."""
+    def create(self, wanted: NewAccount, *, dry_run: bool = False) -> Result:
+        """Makes the account; in chatctl's own layout it gets a row among the users too."""
         password = wanted.password if wanted.password is not None else secrets.token_urlsafe(18)
         user_id = wanted.user_id or str(uuid.uuid4())
         values: dict[str, Any] = {
@@ -88,23 +88,27 @@ class Directory:
                 self._people.require(connection, "users", user_id, datetime.now(UTC), **more)
 
         try:
-            self._gateway.write(work)
+            if not dry_run:
+                self._gateway.write(work)
         except RepeatedKeyError:
             raise UsageError(f"There is a user '{wanted.username}' already, or one of that address or ID.") from None
         shown = {key: values[key] for key in ("user_id", "username", "email", "role")}
-        return Result({**shown, "password": None if wanted.password is not None else password})
+        made = wanted.password is None and not dry_run
+        return Result({**shown, "password": password if made else None, "dry_run": dry_run})
 
     def list(self) -> Result:
         """Every account, without its password's hash."""
         accounts: Sequence[Account] = self._gateway.read(self._accounts.all)
         return Result({"users": [_shown(account) for account in accounts]})
 
-    def set_password(self, username: str, password: str) -> Result:
+    def set_password(self, username: str, password: str, *, dry_run: bool = False) -> Result:
         """Gives the account another password."""
         account = self._named(username)
         hashed = self._passwords.hash(password)
-        self._gateway.write(lambda connection: self._accounts.change(connection, account.user_id, password_hash=hashed))
-        return Result({"user_id": account.user_id, "username": account.username})
+        values = {"password_hash": hashed}
+        if not dry_run:
+            self._gateway.write(lambda connection: self._accounts.change(connection, account.user_id, **values))
+        return Result({"user_id": account.user_id, "username": account.username, "dry_run": dry_run})
 
     def token(self, tokens: Tokens, username: str, lifetime: timedelta) -> Result:
         """An access token for the account."""
