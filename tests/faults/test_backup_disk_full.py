@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from tests.support.backups import Invoke, Site, make_site
 from tests.support.legacy import make_legacy
 
@@ -68,6 +70,42 @@ def test_a_full_disk_is_named_and_nothing_is_left_behind(site: Site, small: Path
         assert site("verify", earlier)["ok"]
 
     assert refused >= 5
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_a_restore_on_a_full_disk_leaves_the_old_state_or_one_that_the_same_command_finishes(
+    site: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database, the safety backup and what is unpacked all have to fit on the small file system."""
+    monkeypatch.setenv("CHATCTL_BACKUP_STORE", str(tmp_path / "store"))
+    site.store = tmp_path / "store"
+    backup, rows = site.create(), site.rows()
+    database = small / "chat.db"
+    site.execute("DELETE FROM ballast WHERE id > 2000")
+    shutil.copyfile(str(sa.make_url(site.url).database), database)
+    monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{database}")
+    site.url = f"sqlite:///{database}"
+    monkeypatch.setenv("TMPDIR", str(small))
+    monkeypatch.setattr("tempfile.tempdir", str(small))
+    spoiled = site.rows()
+    ballast = small / "ballast"
+
+    refused = 0
+    for free_kilobytes in (0, 8, 64, 256, 512, 900):
+        room = 4 * 1024 * 1024 - _used(small) - free_kilobytes * 1024
+        ballast.write_bytes(b"\0" * max(0, room))
+        answer = site.invoke("backup", "restore", backup, "--confirm", "default", "--output", "json")
+        ballast.unlink()
+        assert (answer.exit_code, answer.json["errors"][0]["code"]) == (13, "disk_full"), answer
+        refused += 1
+        assert site.rows() == spoiled
+        assert {path.name for path in small.iterdir()} <= {"chat.db", "chat.db-wal", "chat.db-shm"}
+        for safety in {path.name for path in site.store.iterdir()}:
+            assert site("verify", safety)["ok"]
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    site.restore(backup)
+    assert (refused, site.rows()) == (6, rows)
 
 
 def _used(folder: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.backups import Invoke, Site, make_site
+from tests.support.backups import Invoke, Site, make_site, redis_client
 from tests.support.legacy import make_legacy
 
 from chatctl.stores.sql.database import Database
@@ -266,3 +266,31 @@ def test_the_layouts_flags_are_set_until_the_schema_is_migrated_again(
     chatctl("migrate", "--yes")
     assert flags() == {}
     database.close()
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_counters_are_raised_and_never_lowered_although_what_bears_witness_goes(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, redis_url: str, chatctl: Chatctl
+) -> None:
+    site = make_site(invoke, monkeypatch, tmp_path, engine_url, "simorgh", redis_url)
+    chatctl("migrate", "--yes")
+    created = [chatctl("sessions", "create", "--user", "ann")["data"]["id"] for _ in range(3)]
+    month = created[0].split("-")[1]
+    site.execute(
+        "INSERT INTO archived_sessions (chat_id, user_id, chat_name, chat_type, metadata, created_at, last_active,"
+        f" archived_at) VALUES ('G-{month}-000041', 'u1', 'n', 'general', '{{}}', '2025-12-01 00:00:00',"
+        " '2025-12-01 00:00:00', '2025-12-01 00:00:00')"
+    )
+
+    planned = chatctl("rollback", "plan")["data"]
+    assert [step["step"] for step in planned["steps"]] == ["migrate down", "counters", "verify"]
+    assert planned["losses"] == [{"table": "archived_sessions", "column": None, "rows": 1}]
+    done = chatctl("rollback", "run", "--confirm", "default")["data"]
+
+    assert done["ok"], done["checks"]
+    assert site.rows() == {}
+    with redis_client(redis_url) as client:
+        assert int(client.get(f"session:counter:general:{month}") or 0) >= 41
+    assert any("session IDs were issued" in each for each in planned["by_hand"])
+    chatctl("migrate", "--yes")
+    assert chatctl("sessions", "create", "--user", "ben")["data"]["id"] == f"G-{month}-000042"

@@ -12,6 +12,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -106,13 +107,18 @@ def take_sql(system: System, folder: Path, request: CreateRequest, work: Work) -
     dumper = dumper_for(target.database)
     if request.tables is not None:
         dumper.require_tables(request.tables)
-    with target.database.connect() as connection:
-        revision = _revision(target, connection, portable=request.portable)
-        schema = take_snapshot(connection, request.tables)
     work.progress.note(f"Dumping {target.database.where}.")
     (folder / SQL).mkdir(mode=0o700)
-    driver = PortableDump(target, dumper) if request.portable else dumper
-    dumped = driver.dump(folder / SQL, DumpOptions(request.tables, request.jobs, request.level))
+    options = DumpOptions(request.tables, request.jobs, request.level)
+    if request.portable:
+        revision, schema = _schema(target, request)
+        dumped = PortableDump(target, dumper).dump(folder / SQL, options)
+    else:
+        # The tool is at work from the first moment on, while we look at the schema.
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(_schema, target, request)
+            dumped = dumper.dump(folder / SQL, options)
+            revision, schema = looking.result()
     fail_point("backup.sql_dumped")
     return SqlPart(
         engine=target.database.dialect.name,
@@ -136,6 +142,13 @@ def take_redis(system: System, redis: RedisSide, folder: Path, work: Work) -> Re
     counters = {each.scope.name: each.reading.number for each in standings if each.reading.number is not None}
     issued = {each.scope.name: max(each.highest, each.reading.number or 0) for each in standings}
     return RedisReading(RedisPart(redis.snapshot.version(), databases, counters), issued)
+
+
+def _schema(target: MigrationTarget, request: CreateRequest) -> tuple[str | None, dict[str, str]]:
+    """The revision that the database is at, and its tables."""
+    with target.database.connect() as connection:
+        revision = _revision(target, connection, portable=request.portable)
+        return revision, take_snapshot(connection, request.tables)
 
 
 def _revision(target: MigrationTarget, connection: sa.Connection, *, portable: bool) -> str | None:

@@ -11,7 +11,7 @@ from chatctl.domain.counters import IssuedIds
 from chatctl.domain.progress import Progress
 from chatctl.services.counters.evidence import CensusTaker
 from chatctl.services.migrate.target import MigrationTarget
-from chatctl.stores.redis.snapshot import KeyRecord, Loaded
+from chatctl.stores.redis.records import KeyRecord, Loaded
 from chatctl.stores.repository import Repository
 from chatctl.stores.sql.high_water import SqlHighWater
 

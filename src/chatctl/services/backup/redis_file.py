@@ -12,7 +12,7 @@ from pathlib import Path
 import zstandard
 
 from chatctl.errors import IntegrityError
-from chatctl.stores.redis.snapshot import KeyRecord
+from chatctl.stores.redis.records import KeyRecord
 
 _LEVEL = 3
 #: Redis holds at most 512 MiB in one string; base64 makes 4 of 3. A longer line is no key.

@@ -46,7 +46,7 @@ class Stage:
 
 
 REGROUP = ("regroup", "run", "--gap", "6h", "--yes")
-RESTORE = ("backup", "restore", "latest", "--confirm", "default")
+ROLLBACK = ("rollback", "run", "--confirm", "default")
 
 STEPS = (
     Step("Where does this database stand?", ("migrate", "status")),
@@ -61,7 +61,8 @@ STEPS = (
     Step("Make them: a chat for each run of messages without a pause of six hours.", REGROUP),
     Step("No message lost, doubled, moved to another owner or left behind.", ("regroup", "verify")),
     Step("Who did what, and when?", ("runs", "list")),
-    Step("Back to before all that; what is there now is backed up first.", RESTORE),
+    Step("What would going back do, and what of all that is lost?", ("rollback", "plan")),
+    Step("Back to before the migration, compared at the end; the late messages stay.", ROLLBACK),
     Step("The legacy database again.", ("migrate", "status")),
 )
 

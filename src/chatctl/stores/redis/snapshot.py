@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -20,31 +19,13 @@ from chatctl.observe.fail_points import fail_point
 from chatctl.stores.redis import failures
 from chatctl.stores.redis.client import Client, RedisServers
 from chatctl.stores.redis.keys import Keys
+from chatctl.stores.redis.records import KeyRecord, Loaded
 
 _SCAN_COUNT = 1_000
 _PIPELINE = 200
 _OWN = "chatctl:"
 #: These are raised, never replaced.
 COUNTER_FAMILIES = ("counter_general", "counter_project")
-
-
-@dataclass(frozen=True)
-class KeyRecord:
-    """One key: its database, its name, when it expires (epoch milliseconds, None: never), and what DUMP answered."""
-
-    db: int
-    key: str
-    expires_ms: int | None
-    value: bytes
-
-
-@dataclass
-class Loaded:
-    """What became of the records: put back, there twice in the backup, or expired since it was taken."""
-
-    restored: int = 0
-    repeated: int = 0
-    expired: int = 0
 
 
 class RedisSnapshot:

@@ -1,0 +1,177 @@
+"""A create, a restore and a rollback that are killed at a write, a sync, a rename or a statement on its way out.
+
+strace ends the process at the Nth call of each kind, in chatctl itself or in a tool that it runs. What an undisturbed
+run calls is counted first; `CHATCTL_SOAK_KILLS` says how many of each kind are tried at most, evenly spread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.cli import clean_environment
+from tests.support.clones import clone, content
+from tests.support.legacy import make_legacy
+
+from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.inspection import take_snapshot
+from chatctl.stores.sql.restore_marker import RestoreMarker
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(7200),
+    pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace"),
+]
+
+CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "sendto")
+MOST = int(os.environ.get("CHATCTL_SOAK_KILLS") or 12)
+CONFIRM = ("--confirm", "default")
+
+
+@dataclass
+class Bench:
+    """Commands under strace, on databases that all have one store."""
+
+    folder: Path
+    store: Path
+
+    def run(self, url: str, *command: str, inject: str | None = None) -> tuple[int, Any]:
+        """The exit code and the answer, if there is one."""
+        traced = ["-e", f"inject={inject}", "-o", "/dev/null"] if inject else []
+        prefix = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", *traced] if inject else []
+        return self._execute(url, [*prefix, sys.executable, "-m", "chatctl", *command, "--output", "json"])
+
+    def calls(self, url: str, *command: str) -> list[str]:
+        """Every call to kill at, as strace's expression: `fsync:signal=KILL:when=3`."""
+        trace = self.folder / "trace"
+        strace = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-o", str(trace)]
+        code, _ = self._execute(url, [*strace, sys.executable, "-m", "chatctl", *command, "--output", "json"])
+        assert code == 0
+        seen: dict[str, Counter[str]] = defaultdict(Counter)
+        for line in trace.read_text(errors="replace").splitlines():
+            process, _, call = line.partition(" ")
+            name = call.strip().partition("(")[0]
+            seen[name][process] += name in CALLS
+        found = []
+        for name, counts in seen.items():
+            most = max(counts.values())
+            found += [f"{name}:signal=KILL:when={number}" for number in range(1, most + 1, -(-most // MOST) or 1)]
+        return found
+
+    def _execute(self, url: str, arguments: list[str]) -> tuple[int, Any]:
+        settings = {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor", "CHATCTL_BACKUP_STORE": str(self.store)}
+        environment = {**clean_environment(self.folder), **settings, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd=self.folder, check=False)
+        return done.returncode, json.loads(done.stdout) if done.stdout else None
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, tmp_path / "store")
+
+
+@pytest.fixture
+def legacy(engine_url: str) -> str:
+    """A database of a few rows, under chatctl's revisions but not migrated."""
+    make_legacy(engine_url, "mentor")
+    return engine_url
+
+
+def state(url: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Rows and schema of the application."""
+    database = Database(url)
+    try:
+        with database.connect() as connection:
+            return content(url), take_snapshot(connection)
+    finally:
+        database.close()
+
+
+def marked(url: str) -> bool:
+    """Whether the database says of itself that it is half restored."""
+    database = Database(url)
+    try:
+        return RestoreMarker(database).read() is not None
+    finally:
+        database.close()
+
+
+@pytest.fixture
+def kills(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Iterator[Counter[str]]:
+    """How many runs were killed and how many got through; told at the end."""
+    counted: Counter[str] = Counter()
+    yield counted
+    with capsys.disabled():
+        print(f" {dict(counted)}", end="")  # noqa: T201  # the soak's figures
+
+
+def test_a_create_killed_at_any_call_harms_no_other_backup(bench: Bench, legacy: str, kills: Counter[str]) -> None:
+    code, earlier = bench.run(legacy, "backup", "create")
+    assert code == 0
+    for call in bench.calls(legacy, "backup", "create"):
+        before = {path.name for path in bench.store.iterdir()}
+        code, _ = bench.run(legacy, "backup", "create", inject=call)
+        kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
+        for name in {path.name for path in bench.store.iterdir()} - before:
+            whole = (bench.store / name / "manifest.json").exists()
+            assert bench.run(legacy, "backup", "verify", name)[0] == (0 if whole else 9), call
+            shutil.rmtree(bench.store / name)
+    assert bench.run(legacy, "backup", "verify", earlier["data"]["id"])[0] == 0
+
+
+def test_a_restore_killed_at_any_call_is_old_or_marked_and_finished_by_the_same_command(
+    bench: Bench, legacy: str, kills: Counter[str]
+) -> None:
+    backup = bench.run(legacy, "backup", "create")[1]["data"]["id"]
+    before = state(legacy)
+    spoil(legacy)
+    spoiled = state(legacy)
+    command = ("backup", "restore", backup, "--no-safety-backup", *CONFIRM)
+    with clone(legacy) as copy:
+        calls = bench.calls(copy, *command)
+    for call in calls:
+        with clone(legacy) as copy:
+            code, _ = bench.run(copy, *command, inject=call)
+            kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
+            assert marked(copy) or state(copy) in (before, spoiled), call
+            assert bench.run(copy, *command)[0] == 0, call
+            assert state(copy) == before, call
+            assert not marked(copy)
+
+
+def test_a_rollback_killed_at_any_call_is_finished_by_the_same_command(
+    bench: Bench, legacy: str, kills: Counter[str]
+) -> None:
+    before = state(legacy)
+    assert bench.run(legacy, "migrate", "--yes")[0] == 0
+    assert bench.run(legacy, "regroup", "run")[0] == 0
+    command = ("rollback", "run", *CONFIRM)
+    with clone(legacy) as copy:
+        calls = bench.calls(copy, *command)
+        assert state(copy) == before
+    for call in calls:
+        with ExitStack() as stack:
+            copy = stack.enter_context(clone(legacy))
+            code, _ = bench.run(copy, *command, inject=call)
+            kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
+            again, answer = bench.run(copy, *command)
+            assert again == 0, (call, answer)
+            assert state(copy) == before, call
+
+
+def spoil(url: str) -> None:
+    """Takes rows away."""
+    database = Database(url)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM messages")
+    database.close()
