@@ -294,3 +294,21 @@ def test_counters_are_raised_and_never_lowered_although_what_bears_witness_goes(
     assert any("session IDs were issued" in each for each in planned["by_hand"])
     chatctl("migrate", "--yes")
     assert chatctl("sessions", "create", "--user", "ben")["data"]["id"] == f"G-{month}-000042"
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("layout", ["native", "ray", "toolboxai", "worker"])
+def test_every_layout_goes_back_to_what_it_was(
+    layout: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, chatctl: Chatctl
+) -> None:
+    make_legacy(engine_url, layout)
+    site = make_site(invoke, monkeypatch, tmp_path, engine_url, layout)
+    before = (site.rows(), site.schema())
+    chatctl("migrate", "--yes")
+    if layout in ("native", "ray"):
+        assert chatctl("regroup", "run")["data"]["messages_moved"] >= 0
+
+    done = chatctl("rollback", "run", "--confirm", "default")["data"]
+
+    assert done["ok"], done["checks"]
+    assert (site.rows(), site.schema()) == before
