@@ -290,7 +290,14 @@ class Wiring:
         unused = self.settings.entries["redis.url"].is_default and not (self.settings.data_dir / "redis").exists()
         return None if unused else self.redis
 
-    def _redis_at(self, url: str, data_dir: Path | None = None, patience_seconds: float | None = None) -> RedisStores:
+    def _redis_at(
+        self,
+        url: str,
+        data_dir: Path | None = None,
+        patience_seconds: float | None = None,
+        *,
+        named_as_cluster: bool = False,
+    ) -> RedisStores:
         from chatctl.stores.redis.stores import RedisStores
 
         numbers = self.settings.redis
@@ -301,18 +308,22 @@ class Wiring:
             chat_db=numbers.chat_db,
             cache_db=numbers.cache_db,
             patience_seconds=patience_seconds,
+            named_as_cluster=named_as_cluster,
         )
         self._opened.callback(stores.close)
         return stores
 
     @contextmanager
-    def scratch_redis(self, version: str) -> Iterator[RedisStores]:
-        """An empty Redis of `version` or a newer one, gone at the end; raises MissingToolError where there is none."""
+    def scratch_redis(self, version: str, clustered: bool) -> Iterator[RedisStores]:
+        """An empty Redis of `version` or a newer one, gone at the end; raises MissingToolError where there is none.
+
+        Where `clustered` it names its keys as a cluster does.
+        """
         from chatctl.stores.redis.embedded import require_version
 
         with TemporaryDirectory(prefix="chatctl-drill-") as folder:
             require_version(Path(folder) / "redis", version)
-            stores = self._redis_at("embedded", Path(folder))
+            stores = self._redis_at("embedded", Path(folder), named_as_cluster=clustered)
             try:
                 yield stores
             finally:

@@ -75,11 +75,15 @@ class SqlPart:
 
 @dataclass(frozen=True)
 class RedisPart:
-    """What a backup holds of Redis: keys by database number, and every counter as a plain number by its scope."""
+    """What a backup holds of Redis: keys by database number, and every counter as a plain number by its scope.
+
+    The keys of a cluster (`clustered`) have other names than those of a single server.
+    """
 
     server: str
     databases: Mapping[str, int]
     counters: Mapping[str, int]
+    clustered: bool = False
 
     @property
     def keys(self) -> int:

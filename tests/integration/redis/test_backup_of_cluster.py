@@ -31,15 +31,23 @@ def site(
     return site
 
 
+EXPIRING = "db0:{general:202501}:session:G-202501-000001"
+
+
 def fill(cluster: RedisCluster) -> None:
-    """Keys of several kinds, in slots of all three masters."""
-    for number in range(1, 61):
-        for key in (f"chat:G-202512-{number:06d}:metadata", f"session:G-202512-{number:06d}"):
-            cluster.node_of(key).set(key, f'{{"chat_id": "G-202512-{number:06d}", "user_id": "u1"}}')
-        history = f"chat:history:G-202512-{number:06d}"
-        cluster.node_of(history).rpush(history, "one", "two")
-    cluster.node_of("session:G-202512-000001").expire("session:G-202512-000001", 3600)
-    cluster.node_of("session:counter:general:202512").set("session:counter:general:202512", 60)
+    """Keys of several kinds, as chatctl names them on a cluster, in slots of all three masters."""
+    for month in range(202501, 202513):
+        tag = f"{{general:{month}}}"
+        for number in range(1, 6):
+            session = f"G-{month}-{number:06d}"
+            record = f'{{"chat_id": "{session}", "user_id": "u1"}}'
+            for key in (f"db1:{tag}:chat:{session}:metadata", f"db0:{tag}:session:{session}"):
+                cluster.node_of(key).set(key, record)
+            history = f"db1:{tag}:chat:history:{session}"
+            cluster.node_of(history).rpush(history, "one", "two")
+        counter = f"db0:{tag}:session:counter:general:{month}"
+        cluster.node_of(counter).set(counter, 5 + month % 100)
+    cluster.node_of(EXPIRING).expire(EXPIRING, 3600)
     cluster.node_of("chatctl:guard").set("chatctl:guard", "of this server's life alone")
 
 
@@ -61,13 +69,25 @@ def test_every_masters_keys_come_back_to_their_slots(site: Site, cluster: RedisC
     assert all(node.connect().dbsize() > 10 for node in cluster.nodes)
 
     created = site("create", "--drill", "--pause-writes", "200")
-    assert (created["redis"]["keys"], created["redis"]["counters"]) == (len(before), {"general:202512": 60})
+    counters = {f"general:{month}": 5 + month % 100 for month in range(202501, 202513)}
+    assert (created["redis"]["keys"], created["redis"]["counters"]) == (len(before), counters)
     assert created["drill"]["ok"], created["drill"]["checks"]
     cluster.flush()
     site.restore(created["id"])
 
     assert content(cluster) == before
-    assert cluster.node_of("session:G-202512-000001").ttl("session:G-202512-000001") > 3000
+    assert cluster.node_of(EXPIRING).ttl(EXPIRING) > 3000
     for node in cluster.nodes:
         with node.connect() as client:
             assert not client.exists("chatctl:guard")
+
+
+def test_a_clusters_backup_is_not_restored_into_a_single_server(
+    site: Site, cluster: RedisCluster, redis_url: str
+) -> None:
+    fill(cluster)
+    backup = site.create()
+
+    (error,) = site.restore(backup, "--into-redis", redis_url, expected=4)
+
+    assert "named differently" in error["message"]

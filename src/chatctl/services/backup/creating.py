@@ -141,7 +141,7 @@ def take_redis(system: System, redis: RedisSide, folder: Path, work: Work) -> Re
     standings = gather(redis, system.high_water, system.archives).standings
     counters = {each.scope.name: each.reading.number for each in standings if each.reading.number is not None}
     issued = {each.scope.name: max(each.highest, each.reading.number or 0) for each in standings}
-    return RedisReading(RedisPart(redis.snapshot.version(), databases, counters), issued)
+    return RedisReading(RedisPart(redis.snapshot.version(), databases, counters, redis.clustered), issued)
 
 
 def _schema(target: MigrationTarget, request: CreateRequest) -> tuple[str | None, dict[str, str]]:

@@ -24,8 +24,8 @@ from chatctl.stores.sql.dumps import dumper_for
 from chatctl.stores.sql.dumps.base import require_same_engine
 from chatctl.stores.sql.inspection import differences, take_snapshot
 
-#: Starts an empty Redis that can read what a server of that version dumped.
-ScratchRedis = Callable[[str], AbstractContextManager[RedisSide]]
+#: Starts an empty Redis that can read what a server of that version dumped, and names keys as a cluster if asked.
+ScratchRedis = Callable[[str, bool], AbstractContextManager[RedisSide]]
 Check = dict[str, Any]
 
 
@@ -47,7 +47,7 @@ def drill(
                 checks += _drill_sql(system, manifest.sql, folder, work, jobs)
             if manifest.redis is not None:
                 work.progress.note("Restoring into a scratch Redis.")
-                with scratch_redis(manifest.redis.server) as redis:
+                with scratch_redis(manifest.redis.server, manifest.redis.clustered) as redis:
                     checks += _drill_redis(redis, manifest, manifest.redis, folder)
     except IntegrityError as problem:
         checks.append(_check("the backup can be read", [problem.message]))

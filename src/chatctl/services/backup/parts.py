@@ -54,6 +54,10 @@ class RedisSide(CensusTaker, Protocol):
         """Where it is, for messages."""
 
     @property
+    def clustered(self) -> bool:
+        """Whether keys are named as on a cluster."""
+
+    @property
     def snapshot(self) -> Snapshot:
         """Its keys."""
 

@@ -18,6 +18,7 @@ from chatctl.domain.result import Notice, Result
 from chatctl.domain.session_ids import parse_scope_name
 from chatctl.errors import (
     ChatctlError,
+    ConfigurationError,
     IntegrityError,
     LockedError,
     NotFoundError,
@@ -27,7 +28,7 @@ from chatctl.errors import (
 )
 from chatctl.observe.fail_points import fail_point
 from chatctl.services.backup.creating import CreateRequest, take
-from chatctl.services.backup.parts import REDIS_FILE, SQL, System, Work
+from chatctl.services.backup.parts import REDIS_FILE, SQL, RedisSide, System, Work
 from chatctl.services.backup.portable import PortableDump
 from chatctl.services.backup.reading import open_backup, require_intact, unpacked
 from chatctl.services.backup.redis_file import read_records
@@ -304,9 +305,21 @@ def _parts(system: System, manifest: Manifest, request: RestoreRequest) -> tuple
     held = {"sql": manifest.sql is not None, "redis": manifest.redis is not None}
     able = {"sql": True, "redis": system.redis is not None}
     parts = tuple(part for part in _PARTS if part in request.parts and held[part] and able[part])
+    if "redis" in parts and system.redis is not None and manifest.redis is not None:
+        _require_same_names(system.redis, manifest)
     if not parts:
         raise NotFoundError(f"Backup {manifest.id} holds nothing of what is to be restored.")
     return parts
+
+
+def _require_same_names(redis: RedisSide, manifest: Manifest) -> None:
+    assert manifest.redis is not None
+    if redis.clustered != manifest.redis.clustered:
+        of, into = ("a cluster", "a single server") if manifest.redis.clustered else ("a single server", "a cluster")
+        raise ConfigurationError(
+            f"Backup {manifest.id} is of {of}, and {redis.where} is {into}: keys are named differently there.",
+            hint="--sql-only restores the database; chatctl counters repair then raises the counters.",
+        )
 
 
 def _tables(system: System, manifest: Manifest, request: RestoreRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:

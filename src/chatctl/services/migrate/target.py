@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -14,7 +14,9 @@ from chatctl.services.migrate.recognition import Recognition, recognise
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import take_snapshot
 from chatctl.stores.sql.journal import Journal
-from chatctl.stores.sql.revisions import Direction, Revision, Revisions
+
+if TYPE_CHECKING:
+    from chatctl.stores.sql.revisions import Direction, Revision, Revisions
 
 #: What a migration's run works on, as the journal says it.
 SCHEMA_SCOPE = "schema"
@@ -31,6 +33,9 @@ class MigrationTarget:
     @cached_property
     def revisions(self) -> Revisions:
         """The layout's chain of revisions; empty where the layout names none."""
+        # Alembic takes a while to load; a backup's dump is at work meanwhile.
+        from chatctl.stores.sql.revisions import Revisions
+
         return Revisions(self.layout.migrations, self.database.dialect, self.journal.schema)
 
     @property

@@ -24,6 +24,8 @@ class RedisStores:
     """Counters, sessions and the permission cache behind `url`, under the names of a layout's `templates`.
 
     `chat_db` and `cache_db` overrule the layout's numbers, and the URL's own number that of the counters.
+
+    A single server that stands in for a cluster is `named_as_cluster`.
     Nothing connects before the first use. Raises ConfigurationError where the URL can't be used.
     """
 
@@ -36,16 +38,22 @@ class RedisStores:
         chat_db: int | None = None,
         cache_db: int | None = None,
         patience_seconds: float | None = None,
+        named_as_cluster: bool = False,
     ) -> None:
         self.servers = RedisServers(url, data_dir, patience_seconds)
         given = {_SESSIONS: self.servers.address.database or None, _CHATS: chat_db, _CACHE: cache_db}
         overrides = {logical: number for logical, number in given.items() if number is not None}
-        self.keys = Keys(templates, self.servers.clustered, overrides)
+        self.keys = Keys(templates, self.servers.clustered or named_as_cluster, overrides)
 
     @property
     def where(self) -> str:
         """Where Redis is, for messages."""
         return self.servers.where
+
+    @property
+    def clustered(self) -> bool:
+        """Whether keys are named as on a cluster."""
+        return self.keys.clustered
 
     @cached_property
     def counters(self) -> RedisCounters:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import subprocess
 from collections.abc import Collection, Iterator
@@ -135,9 +134,9 @@ class MariaDBDumper(Dumper):
             ]
             with running(arguments, stdout=subprocess.PIPE) as process:
                 assert process.stdout is not None
-                handle = process.stdout.fileno()
-                _widen(handle)
-                while data := os.read(handle, _CHUNK):
+                _widen(process.stdout.fileno())
+                # Whole chunks: the tool writes little pieces, and each would cost us a round of our own.
+                while data := process.stdout.read(_CHUNK):
                     reader.feed(data)
                     if out is not None:
                         out.write(data)

@@ -49,6 +49,20 @@ _TABLES = sa.text(
     " AND n.nspname <> 'information_schema' AND c.relname <> :marker"
     " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2"
 )
+#: A table's columns with their types; types that aren't the server's own have no name here.
+_COLUMNS = sa.text(
+    "SELECT a.attname, CASE WHEN y.typnamespace = 'pg_catalog'::regnamespace THEN y.typname ELSE '' END"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type y ON y.oid = a.atttypid"
+    " WHERE n.nspname = :schema AND c.relname = :table AND a.attnum > 0 AND NOT a.attisdropped"
+    " ORDER BY a.attnum"
+)
+#: Types whose own hash says as much as that of their text, since equal values are the same to the byte; what has to
+#: stand behind a value for that.
+_HASHED = {
+    **dict.fromkeys(("bool", "int2", "int4", "int8", "date", "timestamp", "timestamptz", "uuid", "bytea"), ""),
+    **dict.fromkeys(("text", "varchar"), ' COLLATE "C"'),
+}
 #: What belongs to no extension, in the order in which it can go; dependants go with it. The connection's own schema
 #: (`home`) stays, with the marker in it; the others go whole.
 _OBJECTS = sa.text(
@@ -183,7 +197,7 @@ class PostgreSQLDumper(Dumper):
                 continue
             # A sum of 64-bit hashes doesn't depend on the order of rows, and costs less than reading them.
             query = (
-                f"SELECT count(*), COALESCE(sum(hashtextextended(t::text, 0)), 0)::text"
+                f"SELECT count(*), COALESCE(sum({_row_hash(connection, schema, table)}), 0)::text"
                 f" FROM ONLY {_quoted(schema)}.{_quoted(table)} t"
             )
             rows, total = connection.exec_driver_sql(query.replace("%", "%%")).one()
@@ -230,6 +244,13 @@ class PostgreSQLDumper(Dumper):
                 password = str(url.password).replace("\\", "\\\\").replace(":", "\\:")
                 given["PGPASSFILE"] = str(write_secret(folder / "pgpass", f"*:*:*:*:{password}\n"))
             yield {name: value for name, value in given.items() if value is not None}
+
+
+def _row_hash(connection: sa.Connection, schema: str, table: str) -> str:
+    """The hash of a row of `t`: of the values themselves where equal ones look alike, and of their texts elsewhere."""
+    columns = connection.execute(_COLUMNS, {"schema": schema, "table": table}).all()
+    values = [f"t.{_quoted(name)}{_HASHED.get(kind, '::text')}" for name, kind in columns]
+    return f"hash_record_extended(ROW({', '.join(values)}), 0)"
 
 
 def _home(connection: sa.Connection) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -43,6 +44,7 @@ def find_tool(*names: str, needed_for: str, folders: Sequence[Path] = ()) -> str
     )
 
 
+@cache
 def version_of(tool: str) -> str:
     """What the tool says to --version, without its path."""
     answer = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False, env=environment())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
@@ -13,7 +14,9 @@ from chatctl.errors import JournalTooNewError, LockedError
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal.runs import Runs, now_ms
 from chatctl.stores.sql.journal.tables import JournalTables
-from chatctl.stores.sql.revisions import Revisions
+
+if TYPE_CHECKING:
+    from chatctl.stores.sql.revisions import Revisions
 
 #: The format that this chatctl writes. A newer one in a database is refused: its meaning is unknown here.
 FORMAT = 1
@@ -71,6 +74,9 @@ class Journal:
 
         Safe to call from any number of processes at once.
         """
+        # Alembic takes a while to load, and most commands find the tables without it.
+        from chatctl.stores.sql.revisions import Revisions
+
         revisions = Revisions("core", self.database.dialect, self._schema_setting)
         with self.database.reading() as connection:
             if self.exists(connection) and revisions.current(connection) == revisions.chain[-1].id:
