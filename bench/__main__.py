@@ -20,6 +20,7 @@ BENCHMARKS = {
     "regroup": ("bench.regroup", True),
     "purge": ("bench.purge", True),
     "backup": ("bench.backup", True),
+    "serve": ("bench.serve", False),
 }
 
 

@@ -1,0 +1,163 @@
+"""User A gets at nothing of user B's: generated for every route, with B's own IDs and with bodies that name B."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.api import Api
+
+SECRETS = ("bertas-secret",)
+ANNA, BERTA = "anna", "berta"
+RAY = {"project_id": "bertas-project-00000001", "chat_id": "chat-00000b0b"}
+
+#: What changes nothing of anybody's and says nothing of anybody.
+NOBODYS = {"/health", "/health/agents", "/health/mcp", "/api/health", "/metrics", "/openapi.json"}
+NOBODYS |= {"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/login"}
+NOBODYS |= {"/api/llm/diagnostics", "/api/v1/system/circuit-breakers", "/api/v1/events/{channel}"}
+
+
+@dataclass
+class Belongings:
+    """What Berta has, by the name that paths give it."""
+
+    mentor_chat: str
+    numbered_chat: str
+    session: str
+    task: str
+
+    def ids(self, path: str, name: str) -> str:
+        """Berta's ID for a placeholder of `path`."""
+        if name == "chat_id":
+            return self.mentor_chat if path.startswith("/chat/") else self.numbered_chat
+        return {"session_id": self.session, "task_id": self.task, "user_id": BERTA, "channel": "x"}[name]
+
+
+@pytest.fixture(scope="module")
+def berta(api: Api) -> httpx.Client:
+    return api.client(BERTA)
+
+
+@pytest.fixture(scope="module")
+def belongings(api: Api, berta: httpx.Client) -> Belongings:
+    chat = berta.post("/chat/chats", json={"title": SECRETS[0], "metadata": {"x": SECRETS[0]}}).json()["id"]
+    berta.post(f"/chat/chats/{chat}/messages", json={"content": SECRETS[0]})
+    berta.post("/mentor/chat", json={"prompt": SECRETS[0]})
+    numbered = berta.post("/api/chats", json={}).json()["chat"]["chat_id"]
+    berta.patch(f"/api/chats/{numbered}", json={"chat_name": SECRETS[0]})
+    session = berta.post("/query", json={"query": SECRETS[0]}).json()["session_id"]
+    berta.post("/api/vscode_user_message", json={"message": SECRETS[0], "user_id": BERTA, **RAY})
+    task = berta.post(
+        "/api/v1/agents/execute",
+        json={
+            "agent_type": "content_generator",
+            "task_type": "generate_content",
+            "task_data": {"subject": SECRETS[0]},
+        },
+    ).json()["task_id"]
+    return Belongings(chat, numbered, session, task)
+
+
+def state(berta: httpx.Client, has: Belongings) -> Any:
+    """All that Berta sees of hers."""
+    paths = [
+        f"/chat/chats/{has.mentor_chat}", "/chat/chats/stats", "/chat/chats", "/mentor/messages",
+        f"/api/users/{BERTA}/chats", f"/api/chats/{has.numbered_chat}",
+        f"/api/v1/agents/tasks/{has.task}", "/storage-stats",
+    ]  # fmt: skip
+    found = {path: berta.get(path).json() for path in paths}
+    found["/storage-stats"].pop("oldest_conversation_age_days")
+    conversation = berta.get(f"/conversations/{has.session}").json()
+    conversation.pop("last_accessed_at")
+    return {**found, "conversation": conversation}
+
+
+def requests(document: dict[str, Any], has: Belongings) -> list[tuple[str, str, dict[str, Any]]]:
+    """A request for every operation, with Berta's IDs and with bodies and queries that name her."""
+    bodies = {
+        "user_id": BERTA, "userId": BERTA, "accountId": BERTA, "account_id": BERTA, "owner": BERTA,
+        "session_id": has.session, "chatId": has.mentor_chat, "task_id": has.task,
+        "content": "overwritten", "prompt": "overwritten", "query": "overwritten", "message": "overwritten",
+        "title": "overwritten", "isActive": False, "metadata": {}, "chat_name": "overwritten", "status": "closed",
+        "first_message": "overwritten", "allowed_users": [ANNA],
+        "agent_type": "content_generator", "task_type": "generate_content", **RAY,
+    }  # fmt: skip
+    made = []
+    for path, operations in document["paths"].items():
+        if path in NOBODYS:
+            continue
+        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+        filled = path
+        for name in names:
+            filled = filled.replace(f"{{{name}}}", has.ids(path, name))
+        for method in operations:
+            made.append((method, filled, {"json": bodies, "params": {"accountId": BERTA, "userId": BERTA}}))
+            without_account = {**bodies, "chatId": None, "session_id": None}
+            made.append((method, filled, {"json": without_account, "params": {}}))
+    return made
+
+
+def test_no_route_lets_a_user_at_anothers_things(api: Api, berta: httpx.Client, belongings: Belongings) -> None:
+    anna = api.client(ANNA)
+    document = anna.get("/openapi.json").json()
+    before = state(berta, belongings)
+    tried = requests(document, belongings)
+    assert len(tried) > 50
+    for method, path, options in tried:
+        answer = anna.request(method, path, **options)
+        assert answer.status_code < 500, (method, path, answer.text)
+        assert SECRETS[0] not in answer.text, (method, path)
+        assert BERTA not in answer.text.replace("bertas-project", ""), (method, path, answer.text)
+    assert state(berta, belongings) == before
+
+
+def test_the_same_requests_of_berta_herself_do_get_at_them(
+    api: Api, berta: httpx.Client, belongings: Belongings
+) -> None:
+    """The control: it is not the requests that are wrong."""
+    document = berta.get("/openapi.json").json()
+    reads = [item for item in requests(document, belongings) if item[0] == "get"]
+    answers = [berta.request(method, path, **options) for method, path, options in reads]
+    assert all(answer.status_code == 200 for answer in answers)
+    assert sum(SECRETS[0] in json.dumps(answer.json()) for answer in answers) >= 8
+
+
+def test_a_chat_of_rays_is_its_first_writers(api: Api, berta: httpx.Client, belongings: Belongings) -> None:
+    body = {"message": "let me in", **RAY}
+    answer = api.client(ANNA).post("/api/vscode_user_message", json={**body, "user_id": ANNA})
+    assert (answer.status_code, answer.json()) == (403, {"error": "The chat belongs to another user."})
+    named = api.client(ANNA).post("/api/vscode_user_message", json={**body, "user_id": BERTA})
+    assert (named.status_code, named.json()) == (403, {"error": "The user is not the token's."})
+
+
+def test_an_id_with_a_colon_is_no_way_into_another_chat(api: Api) -> None:
+    first = {"message": "one", "project_id": "a:b", "chat_id": "c", "user_id": BERTA}
+    second = {"message": "two", "project_id": "a", "chat_id": "b:c", "user_id": ANNA}
+    assert api.client(BERTA).post("/api/vscode_user_message", json=first).status_code == 200
+    answer = api.client(ANNA).post("/api/vscode_user_message", json=second)
+    assert answer.status_code == 200
+    assert "one" not in answer.text
+
+
+def test_guests_read_and_nothing_more(api: Api, berta: httpx.Client) -> None:
+    chat = berta.post("/api/chats", json={}).json()["chat"]["chat_id"]
+    guest, stranger = api.client("gast"), api.client("stranger")
+    assert guest.get(f"/api/chats/{chat}").status_code == 404
+    assert berta.put(f"/api/chats/{chat}/allowed-users", json={"allowed_users": ["gast"]}).status_code == 200
+    assert guest.get(f"/api/chats/{chat}").status_code == 200
+    assert stranger.get(f"/api/chats/{chat}").status_code == 404
+    assert guest.patch(f"/api/chats/{chat}", json={"chat_name": "mine"}).status_code == 404
+    assert guest.delete(f"/api/chats/{chat}").status_code == 404
+    assert guest.put(f"/api/chats/{chat}/allowed-users", json={"allowed_users": []}).status_code == 404
+    assert berta.put(f"/api/chats/{chat}/allowed-users", json={"allowed_users": []}).json()["allowed_users"] == []
+    assert guest.get(f"/api/chats/{chat}").status_code == 404
+
+
+def test_only_admins_purge_everybody(api: Api) -> None:
+    assert api.client(ANNA).post("/purge").status_code == 403
+    assert api.client(ANNA).post("/purge", params={"accountId": BERTA}).status_code == 403
+    assert api.client(ANNA).post("/purge", params={"accountId": ANNA}).status_code == 200
+    assert api.client("root", "admin").post("/purge").json() == {"deleted": 0, "errors": 0}

@@ -1,0 +1,114 @@
+"""The language model: what it is sent, and what happens when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.api import Api, running_api
+from tests.support.model_server import ModelServer, running_model
+
+from chatctl.domain.prompts import Message, within_budget
+from chatctl.errors import ModelError
+from chatctl.settings.serving import SERVE_DEFAULTS, ModelSettings
+from chatctl.stores.model.http import HttpModel
+
+
+@pytest.fixture
+def model() -> Iterator[ModelServer]:
+    with running_model() as server:
+        yield server
+
+
+@pytest.fixture
+def api(native_url: str, redis_url: str, tmp_path: Path, model: ModelServer) -> Iterator[Api]:
+    env = {"CHATCTL_MODEL_URL": model.url, "CHATCTL_MODEL_KEY": "sk-for-tests", "CHATCTL_MODEL_HISTORY_TOKENS": "20"}
+    with running_api(tmp_path, native_url, redis_url, env=env, migrated=True) as running:
+        yield running
+
+
+@pytest.fixture
+def client(model: ModelServer) -> Iterator[HttpModel]:
+    defaults = {key.removeprefix("model."): value for key, value in SERVE_DEFAULTS.items() if key.startswith("model.")}
+    settings = ModelSettings(url=model.url, key=None, **defaults)
+    made = HttpModel(replace(settings, timeout_seconds=0.3))
+    yield made
+    made.close()
+
+
+def test_a_prompt_takes_the_history_along_within_its_budget(api: Api, model: ModelServer) -> None:
+    web = api.client("mia")
+    for number in range(4):
+        web.post("/query", json={"query": f"question {number}", "session_id": "s"})
+    sent = [message["content"] for message in model.requests[-1]["messages"]]
+    # 20 tokens are about 80 characters: the last two exchanges and a half.
+    assert sent == ["question 1", "Certainly.", "question 2", "Certainly.", "question 3"][-len(sent) :]
+    assert 3 <= len(sent) < 7
+    assert model.requests[-1]["authorization"] == "Bearer sk-for-tests"
+    answer = web.post("/mentor/chat", json={"prompt": "x"}).json()["data"]
+    assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert web.get(f"/chat/chats/{answer['chatId']}/messages").json()[1]["tokens"] == 3
+    assert 'chatctl_model_tokens_total{kind="completion",model="told"} 15.0' in web.get("/metrics").text
+
+
+def test_a_budget_keeps_the_newest_whole_messages() -> None:
+    history = [Message("user", "a" * 40), Message("assistant", "b" * 40), Message("user", "c" * 40)]
+    assert within_budget(history, 29) == history[1:]
+    assert within_budget(history, 30) == history
+    assert within_budget(history, 9) == []
+
+
+def test_three_failures_open_the_breaker_for_every_server(
+    api: Api, model: ModelServer, native_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    model.status = 400
+    web = api.client("mia")
+    answers = [web.post("/query", json={"query": "x"}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [503] * 5
+    assert len(model.requests) == 3, "the fourth call is not made"
+    assert "Retry-After" in answers[-1].headers
+    breakers = web.get("/api/v1/system/circuit-breakers").json()["circuit_breakers"]
+    assert (breakers["model"]["state"], breakers["model"]["failure_count"]) == ("OPEN", 3)
+    env = {"CHATCTL_MODEL_URL": model.url}
+    with running_api(tmp_path, native_url, redis_url, env=env, migrated=True) as other:
+        assert other.client("mia").post("/query", json={"query": "x"}).status_code == 503
+    assert len(model.requests) == 3
+    assert web.get("/storage-stats").json()["total_conversations"] == 0, "no half conversation is stored"
+    breaker = api.parts.systems.breaker_rows
+    breaker.set("model", next_attempt_at=breaker.get("model")["last_failure_at"])
+    model.status = 200
+    assert web.post("/query", json={"query": "x"}).status_code == 200
+    assert web.get("/api/v1/system/circuit-breakers").json()["circuit_breakers"]["model"]["state"] == "CLOSED"
+
+
+def test_what_passes_is_tried_again_and_what_lasts_is_not(client: HttpModel, model: ModelServer) -> None:
+    model.failures = 2
+    assert client.reply([Message("user", "x")]).text == "Certainly."
+    assert len(model.requests) == 3
+    model.status = 401
+    with pytest.raises(ModelError, match="it answered 401"):
+        client.reply([Message("user", "x")])
+    assert len(model.requests) == 4
+
+
+def test_a_model_that_hangs_is_given_up(client: HttpModel, model: ModelServer) -> None:
+    model.delay_seconds = 0.6
+    with pytest.raises(ModelError, match="ReadTimeout"):
+        client.reply([Message("user", "x")])
+
+
+def test_an_answer_is_streamed_piece_by_piece(client: HttpModel, model: ModelServer) -> None:
+    model.text = "one two three"
+    assert list(client.stream([Message("user", "x")])) == ["one ", "two ", "three "]
+
+
+def test_a_title_comes_from_the_model_or_else_from_the_text(api: Api, model: ModelServer) -> None:
+    web = api.client("mia")
+    chat = web.post("/api/chats", json={}).json()["chat"]["chat_id"]
+    model.text = '"Panel  configuration."'
+    form = {"first_message": "How do I configure panel X?"}
+    assert web.post(f"/api/chats/{chat}/generate-title", data=form).json()["title"] == "Panel configuration"
+    model.status = 500
+    assert web.post(f"/api/chats/{chat}/generate-title", data=form).json()["title"] == "How do I configure panel X"

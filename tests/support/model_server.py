@@ -1,0 +1,100 @@
+"""A language model for the tests: an HTTP server that speaks OpenAI's protocol and does as it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class ModelServer:
+    """`status` is what it answers with, after `delay_seconds`; `failures` more requests fail first."""
+
+    port: int = 0
+    status: int = 200
+    failures: int = 0
+    delay_seconds: float = 0.0
+    text: str = "Certainly."
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    _server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        """What model.url says."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        """Listens, on the same port as before."""
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self._answer(200, {"data": []})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                model.requests.append({**body, "authorization": self.headers.get("Authorization")})
+                time.sleep(model.delay_seconds)
+                if model.failures > 0:
+                    model.failures -= 1
+                    self._answer(503, {"error": "busy"})
+                elif model.status != 200:
+                    self._answer(model.status, {"error": "no"})
+                elif body.get("stream"):
+                    self._stream()
+                else:
+                    usage = {"prompt_tokens": 7, "completion_tokens": 3}
+                    message = {"message": {"role": "assistant", "content": model.text}}
+                    self._answer(200, {"model": "told", "choices": [message], "usage": usage})
+
+            def _stream(self) -> None:
+                pieces = [{"choices": [{"delta": {"content": f"{word} "}}]} for word in model.text.split()]
+                text = "".join(f"data: {json.dumps(piece)}\n\n" for piece in pieces) + "data: [DONE]\n\n"
+                self._send(200, text.encode(), "text/event-stream")
+
+            def _answer(self, status: int, body: Any) -> None:
+                self._send(status, json.dumps(body).encode(), "application/json")
+
+            def _send(self, status: int, body: bytes, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Refuses connections from now on."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+@contextmanager
+def running_model() -> Iterator[ModelServer]:
+    """A model that is there."""
+    server = ModelServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
