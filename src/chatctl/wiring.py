@@ -435,7 +435,13 @@ class Wiring:
         redis = self.serving_redis
         marks, archives = self.high_water(), self.archives()
         issuer = Issuer(redis.counters, marks, archives)
-        return Numbered(redis.sessions, lambda: issuer, lambda: Prober(self.permission_source, redis.permission_cache))
+        archive = next((archive for archive in archives if archive.ready), None)
+        return Numbered(
+            redis.sessions,
+            lambda: issuer,
+            lambda: Prober(self.permission_source, redis.permission_cache),
+            lambda: archive,
+        )
 
     def close(self) -> None:
         """Closes what was opened."""

@@ -40,7 +40,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "alg none": unsigned,
     "another key": lambda: signed(OTHER),
     "another key by its own ID": lambda: signed(OTHER, kid=key_id(OTHER)),
-    "another algorithm": lambda: signed(algorithm="HS512"),
+    "another algorithm": lambda: signed(algorithm="HS384"),
     "expired": lambda: signed(exp=now(-1)),
     "without expiry": lambda: signed(exp=None),
     "of another issuer": lambda: signed(iss="somebody"),

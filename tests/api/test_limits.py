@@ -20,7 +20,7 @@ TEN = (Rule(10, 60), Rule(10, 1))
 
 @pytest.fixture
 def limited(native_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
-    env = {"CHATCTL_SERVE_REQUESTS_PER_MINUTE": "10", "CHATCTL_SERVE_BURST_SIZE": "10"}
+    env = {"CHATCTL_SERVE_REQUESTS_PER_MINUTE": "10", "CHATCTL_SERVE_BURST_SIZE": "20"}
     with running_api(tmp_path, native_url, redis_url, env=env, migrated=True) as api:
         yield api
 

@@ -32,7 +32,7 @@ def rows(api: Api, statement: str) -> list[Any]:
         return list(connection.execute(sa.text(statement)))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mysql)])
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=[pytest.mark.mysql, pytest.mark.slow])])
 def racing(request: pytest.FixtureRequest, redis_url: str, tmp_path: Path) -> Any:
     """A server on an engine of this process, and on one that many write to at once."""
     mariadb = request.param == "mariadb"

@@ -8,13 +8,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.support import schemas
-from tests.support.cli import Cli
+from tests.support.cli import Cli, Completed
 from tests.support.model_server import running_model
 
 SECONDS = 60
@@ -80,9 +80,9 @@ def test_serve_alone_works_and_sigterm_drains_it(run_cli: Cli, tmp_path: Path, n
     ],
 )
 def test_what_cant_be_served_is_refused(
-    run_cli: Cli, tmp_path: Path, arguments: list[str], exit_code: int, message: str
+    invoke: Callable[..., Completed], tmp_path: Path, arguments: list[str], exit_code: int, message: str
 ) -> None:
     (tmp_path / "empty.db").touch()
-    answer = run_cli("serve", "--port", "0", *arguments, "-o", "json")
+    answer = invoke("serve", "--port", "0", *arguments, "-o", "json")
     assert answer.exit_code == exit_code, answer
     assert message in answer.json["errors"][0]["message"]

@@ -86,7 +86,12 @@ def running_api(
             prepare(wiring.migration())
         parts = Parts(wiring, options or Options())
         config = uvicorn.Config(
-            create_app(parts), port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
+            create_app(parts),
+            port=0,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)

@@ -64,6 +64,10 @@ class ModelServer:
                 self._send(status, json.dumps(body).encode(), "application/json")
 
             def _send(self, status: int, body: bytes, kind: str) -> None:
+                if model._server is None:
+                    # A connection that was kept open dies with the server.
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))

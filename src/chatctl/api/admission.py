@@ -23,12 +23,9 @@ T = TypeVar("T")
 #: Whoever has no token.
 NOBODY = Caller(ANONYMOUS, known=False)
 
-#: Guesses at one name from one address, at one name, and from one address.
-LOGIN_RULES = (
-    ("{address}:{name}", (Rule(10, 60),)),
-    ("{name}", (Rule(100, 60),)),
-    ("{address}", (Rule(60, 60),)),
-)  # fmt: skip
+#: Attempts from one address, at one name from one address, and at one name.
+ADDRESS_RULE = ("{address}", (Rule(60, 60),))
+NAME_RULES = (("{address}:{name}", (Rule(10, 60),)), ("{name}", (Rule(100, 60),)))
 
 #: Work that waits for a server runs in so many threads.
 THREADS = 64
@@ -81,11 +78,11 @@ class Admission:
             raise Problem(403, "The user is not the token's.")
         return caller.user_id
 
-    async def guess(self, request: Request, name: str) -> None:
-        """Counts an attempt to log in. Raises Problem 429 where there were too many."""
+    async def guess(self, request: Request, name: str | None = None) -> None:
+        """Counts an attempt to log in, as `name` where one is given. Raises Problem 429 where there were too many."""
         address = _address(request)
-        for template, rules in LOGIN_RULES:
-            identifier = "login:" + template.format(address=address, name=name[:255])
+        for template, rules in (*(NAME_RULES if name is not None else ()), ADDRESS_RULE):
+            identifier = "login:" + template.format(address=address, name=(name or "")[:255])
             verdict = await self._acquire(identifier, rules)
             if verdict is not None and not verdict.allowed:
                 log.warning("Too many attempts to log in from %s", address)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -25,6 +26,11 @@ _ROUTERS = {
 }
 
 
+def operation_id(route: APIRoute) -> str:
+    """The operation's name in the OpenAPI document."""
+    return f"{route.tags[0]}_{route.name}"
+
+
 def create_app(parts: Parts) -> ASGIApp:
     """The ASGI app of `parts`."""
 
@@ -36,7 +42,15 @@ def create_app(parts: Parts) -> ASGIApp:
         finally:
             await parts.stop()
 
-    app = FastAPI(title="chatctl", version=__version__, lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="chatctl",
+        version=__version__,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        generate_unique_id_function=operation_id,
+    )
     app.state.parts = parts
     problems.install(app)
     app.include_router(system.router)

@@ -45,6 +45,12 @@ def takes_form(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
+def leads_to(status: int, value: str, *operations: tuple[str, str]) -> dict[int | str, dict[str, Any]]:
+    """An answer that holds an ID at `value` (a runtime expression), which is a parameter of these operations."""
+    links = {name: {"operationId": name, "parameters": {parameter: value}} for name, parameter in operations}
+    return {status: {"description": "Done.", "content": _ANY_OBJECT, "links": links}}
+
+
 PUBLIC: dict[str, Any] = {"security": []}
 #: Served without a token too, as somebody unknown.
 OPTIONAL: dict[str, Any] = {"security": [{"bearer": []}, {}]}

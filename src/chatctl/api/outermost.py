@@ -17,12 +17,13 @@ import pydantic_core
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatctl.api.figures import Figures
-from chatctl.api.problems import key_for
+from chatctl.api.problems import Problem, key_for
 
 access = logging.getLogger("chatctl.access")
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NUL = "\x00"
+_TOO_LARGE = "The body is too large."
 
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -37,10 +38,6 @@ _SECURITY = [
 HEADERS = "chatctl.headers"
 #: Where it leaves the caller, for the log.
 CALLER = "chatctl.caller"
-
-
-class TooLargeError(Exception):
-    """More came than may."""
 
 
 class Outermost:
@@ -74,8 +71,6 @@ class Outermost:
     async def _serve(self, exchange: _Exchange) -> None:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
-        except TooLargeError:
-            await exchange.refuse(413, "The body is too large.")
         except Exception as problem:
             access.error("Unexpected: %s", type(problem).__name__, exc_info=problem)
             await exchange.refuse(500, "Internal server error")
@@ -128,7 +123,7 @@ class _Exchange:
     def refusal(self) -> tuple[int, str] | None:
         """Why the request isn't even looked at."""
         if self._length is not None and (not self._length.isdigit() or int(self._length[:18]) > self._most):
-            return 413, "The body is too large."
+            return 413, _TOO_LARGE
         if _NUL in self.scope["path"] or b"%00" in self.scope["query_string"]:
             return 400, "A NUL is no part of any name."
         return None
@@ -139,7 +134,7 @@ class _Exchange:
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
             if self._left < 0:
-                raise TooLargeError
+                raise Problem(413, _TOO_LARGE, {"Connection": "close"})
         return message
 
     async def send(self, message: Message) -> None:

@@ -117,6 +117,10 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return answer(request.url.path, Problem(400, explain(error.errors())))
 
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        return answer(request.url.path, Problem(500, text_of(error)))
+
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         return answer(request.url.path, Problem(error.status_code, str(error.detail), dict(error.headers or {})))

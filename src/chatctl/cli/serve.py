@@ -62,7 +62,6 @@ def serve(
             if not invocation.quiet:
                 invocation.terminal.tell(f"chatctl serves at {url}")
 
-        wiring.prepare_for_serving()
         chosen = _PORTS[system[0]] if system and len(system) == 1 and system[0] in _PORTS else 8000
         running.serve(wiring, options, host, chosen if port is None else port, ready)
         return Result({"url": urls[0] if urls else None, "auth": auth == "on"})

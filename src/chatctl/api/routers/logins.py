@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from pydantic import ConfigDict
 
 from chatctl.api.bodies import Body, Text, Words, body_of, json_of, reply, validated
 from chatctl.api.documents import PUBLIC, responses, takes
@@ -21,8 +23,15 @@ toolboxai = APIRouter(prefix="/api/v1/auth", tags=["toolboxai"])
 _RAY_LIFETIME = timedelta(hours=24)
 
 
+def _names_somebody(schema: dict[str, Any]) -> None:
+    given = {"type": "string", "minLength": 1}
+    schema["anyOf"] = [{"properties": {name: given}, "required": [name]} for name in ("username", "email")]
+
+
 class Credentials(Body):
     """A name or an address, and the password."""
+
+    model_config = ConfigDict(json_schema_extra=_names_somebody)
 
     username: Text | None = None
     email: Text | None = None
@@ -81,7 +90,7 @@ async def login(request: Request) -> Response:
 async def refresh(request: Request) -> Response:
     """The next pair of tokens. A refresh token that was used before ends its whole family."""
     parts = parts_of(request)
-    await parts.admission.guess(request, "refresh")
+    await parts.admission.guess(request)
     given = await body_of(request, RefreshToken)
     return reply(await parts.admission.run(parts.systems.logins.refresh, given.refresh_token))
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from chatctl.api.bodies import Body, Identifier, JsonObject, Title, Words, body_of, reply
-from chatctl.api.documents import responses, takes
+from chatctl.api.documents import leads_to, responses, takes
 from chatctl.api.parts import parts_of
 from chatctl.api.problems import Problem
 from chatctl.services.chatting.mentor import CHAT_MISSING, camel
@@ -35,7 +35,7 @@ class ChatChange(Body):
     """What is left out stays."""
 
     title: Title | None = None
-    is_active: bool | None = Field(None, alias="isActive")
+    is_active: bool = Field(True, alias="isActive")
     metadata: JsonObject | None = None
 
 
@@ -58,7 +58,17 @@ class Prompt(Body):
     chat_id: Identifier | None = Field(None, alias="chatId")
 
 
-@router.post("/chat/chats", status_code=201, responses=_ANSWERS, openapi_extra=takes(NewChat))
+_OF_A_CHAT = tuple(
+    (f"mentor_{name}", "chat_id") for name in ("get_chat", "change_chat", "delete_chat", "list_messages", "add_message")
+)
+
+
+@router.post(
+    "/chat/chats",
+    status_code=201,
+    responses={**_ANSWERS, **leads_to(201, "$response.body#/id", *_OF_A_CHAT)},
+    openapi_extra=takes(NewChat),
+)
 async def create_chat(request: Request) -> Response:
     """Makes a chat."""
     parts = parts_of(request)
@@ -105,8 +115,6 @@ async def change_chat(request: Request, chat_id: str) -> Response:
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
     values = (await body_of(request, ChatChange)).model_dump(exclude_unset=True)
-    if values.get("is_active", True) is None:
-        raise Problem(400, "isActive is true or false")
     return reply(await parts.admission.run(parts.systems.mentor.change_chat, caller.user_id, chat_id, values))
 
 
@@ -140,7 +148,11 @@ async def add_message(request: Request, chat_id: str) -> Response:
     return reply(camel(made), 201)
 
 
-@router.post("/mentor/chat", responses=_ANSWERS, openapi_extra=takes(Prompt))
+@router.post(
+    "/mentor/chat",
+    responses={**_ANSWERS, **leads_to(200, "$response.body#/data/chatId", *_OF_A_CHAT)},
+    openapi_extra=takes(Prompt),
+)
 async def converse(request: Request) -> Response:
     """Answers a prompt; question and answer are stored together."""
     parts = parts_of(request)

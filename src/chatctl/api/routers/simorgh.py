@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from chatctl.api.bodies import Body, Identifier, Text, Title, Words, body_of, form_of, reply, validated
 from chatctl.api.checks import NOT_CONFIGURED
-from chatctl.api.documents import PUBLIC, responses, takes, takes_form
+from chatctl.api.documents import PUBLIC, leads_to, responses, takes, takes_form
 from chatctl.api.parts import parts_of
 from chatctl.api.problems import Problem
 from chatctl.domain.session_ids import why_no_project
@@ -24,8 +24,21 @@ Limit = Annotated[int, Query(ge=1, le=1_000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
+def _fits_together(schema: dict[str, Any]) -> None:
+    project = {
+        "chat_type": {"const": "project"},
+        "project_number": {"type": "string", "pattern": "^[A-Za-z0-9]$|^[A-Za-z0-9][A-Za-z0-9_]{0,50}[A-Za-z0-9]$"},
+        "page_name": {"type": "string", "pattern": "[A-Za-z0-9]"},
+    }
+    absent = {"type": "null"}
+    general = {"chat_type": {"const": "general"}, "project_number": absent, "page_name": absent}
+    schema["anyOf"] = [{"properties": general}, {"properties": project, "required": list(project)}]
+
+
 class NewSession(Body):
     """A general session, or one of a project's pages."""
+
+    model_config = ConfigDict(json_schema_extra=_fits_together)
 
     chat_name: Title | None = None
     user_id: Identifier | None = None
@@ -53,7 +66,14 @@ class FirstMessage(Body):
     first_message: Words
 
 
-@router.post("/chats", responses=_ANSWERS, openapi_extra=takes(NewSession))
+_OF_A_CHAT = tuple((f"simorgh_{name}", "chat_id") for name in ("get", "change", "delete", "generate_title", "share"))
+
+
+@router.post(
+    "/chats",
+    responses={**_ANSWERS, **leads_to(200, "$response.body#/chat/chat_id", *_OF_A_CHAT)},
+    openapi_extra=takes(NewSession),
+)
 async def create(request: Request) -> Response:
     """Creates a session; one of a project only where the user may enter it."""
     parts = parts_of(request)

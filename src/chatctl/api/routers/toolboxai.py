@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from chatctl.api.bodies import Body, Identifier, JsonObject, body_of, reply
-from chatctl.api.documents import PUBLIC, responses, takes
+from chatctl.api.documents import PUBLIC, leads_to, responses, takes
 from chatctl.api.parts import parts_of
 from chatctl.domain.sessions import iso
 from chatctl.services.chatting.agents import NO_AGENT
@@ -27,7 +27,11 @@ class Execution(Body):
     task_data: JsonObject = {}
 
 
-@router.post("/api/v1/agents/execute", responses=_ANSWERS, openapi_extra=takes(Execution))
+@router.post(
+    "/api/v1/agents/execute",
+    responses={**_ANSWERS, **leads_to(200, "$response.body#/task_id", ("toolboxai_task", "task_id"))},
+    openapi_extra=takes(Execution),
+)
 async def execute(request: Request) -> Response:
     """Has an agent carry out a task. With no idle agent it is queued, and its result is to be asked for later."""
     parts = parts_of(request)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from chatctl.api.bodies import Body, Identifier, Text, body_of, reply
-from chatctl.api.documents import responses, takes
+from chatctl.api.documents import leads_to, responses, takes
 from chatctl.api.parts import Parts, parts_of
 from chatctl.api.problems import Problem
 from chatctl.services.identity.tokens import Caller
@@ -24,8 +24,15 @@ Limit = Annotated[int, Query(ge=1, le=1_000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
+def _asks(schema: dict[str, Any]) -> None:
+    asked = {"type": "string", "minLength": 1}
+    schema["anyOf"] = [{"properties": {name: asked}, "required": [name]} for name in ("query", "prompt")]
+
+
 class Question(Body):
     """What is asked; `prompt` is another name of `query`."""
+
+    model_config = ConfigDict(json_schema_extra=_asks)
 
     query: Text | None = None
     prompt: Text | None = None
@@ -33,7 +40,14 @@ class Question(Body):
     session_id: Identifier | None = None
 
 
-@router.post("/query", responses=_ANSWERS, openapi_extra=takes(Question))
+_OF_A_SESSION = (("worker_conversation", "session_id"), ("worker_delete", "session_id"))
+
+
+@router.post(
+    "/query",
+    responses={**_ANSWERS, **leads_to(200, "$response.body#/session_id", *_OF_A_SESSION)},
+    openapi_extra=takes(Question),
+)
 async def query(request: Request) -> Response:
     """Answers, and stores question and answer."""
     parts = parts_of(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -41,8 +42,10 @@ class Simorgh:
         issuer: Callable[[], Issuer],
         prober: Callable[[], Prober],
         titler: Callable[[str], str | None],
+        archive: Callable[[], reading.Archive | None] = lambda: None,
     ) -> None:
         self._sessions = sessions
+        self._archive = archive
         self._issuer = issuer
         self._prober = prober
         self._titler = titler
@@ -55,14 +58,23 @@ class Simorgh:
         return _record(chat)
 
     def get(self, user: str, chat: str, limit: int, offset: int) -> dict[str, Any]:
-        """A session that the user owns or was let into, with a page of its history, oldest first."""
-        found = self._sessions.page(_id(chat), offset, limit)
+        """A session that the user owns or was let into, with a page of its history, oldest first.
+
+        One that was archived is read where it is now.
+        """
+        found = self._sessions.page(_id(chat), offset, limit) or self._archived(chat, offset, limit)
         if found is None:
             raise NotFoundError(MISSING)
         stored, total = found
         self._require_access(user, stored)
         messages = [dict(message) for message in stored.messages]
         return {"chat": _record(stored), "messages": messages, "total": total, "limit": limit, "offset": offset}
+
+    def _archived(self, chat: str, offset: int, limit: int) -> tuple[StoredSession, int] | None:
+        archive = self._archive()
+        for stored in archive.load([chat]) if archive is not None else ():
+            return replace(stored, history=stored.history[offset : offset + limit]), len(stored.history)
+        return None
 
     def page(self, user: str, project: str | None, limit: int, offset: int) -> dict[str, Any]:
         """The user's own sessions, newest first."""

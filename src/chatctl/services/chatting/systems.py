@@ -25,6 +25,7 @@ from chatctl.services.identity.logins import Logins
 from chatctl.services.identity.tokens import Tokens
 from chatctl.services.permissions.probing import Prober
 from chatctl.services.purge.target import PurgeTarget
+from chatctl.services.sessions.reading import Archive
 from chatctl.settings.serving import ModelSettings, ServeSettings
 from chatctl.stores.sql.journal.tables import JournalTables
 from chatctl.stores.sql.serving.accounts import Accounts
@@ -45,11 +46,12 @@ _OWN_LAYOUT = "native"
 
 @dataclass(frozen=True)
 class Numbered:
-    """What simorgh's sessions need: Redis, what issues numbers, and who decides about projects."""
+    """What simorgh's sessions need: Redis, what issues numbers, who decides about projects, and the archive."""
 
     sessions: Sessions
     issuer: Callable[[], Issuer]
     prober: Callable[[], Prober]
+    archive: Callable[[], Archive | None]
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Systems:
         numbered = self._on.numbered
         if numbered is None:
             raise MissingEntityError(f"The layout '{self._on.tables.layout.name}' keeps nothing in Redis.")
-        return Simorgh(numbered.sessions, numbered.issuer, numbered.prober, self.answering.title)
+        return Simorgh(numbered.sessions, numbered.issuer, numbered.prober, self.answering.title, numbered.archive)
 
     @cached_property
     def logins(self) -> Logins:
