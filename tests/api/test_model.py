@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,3 +112,19 @@ def test_a_title_comes_from_the_model_or_else_from_the_text(api: Api, model: Mod
     assert web.post(f"/api/chats/{chat}/generate-title", data=form).json()["title"] == "Panel configuration"
     model.status = 500
     assert web.post(f"/api/chats/{chat}/generate-title", data=form).json()["title"] == "How do I configure panel X"
+
+
+def test_an_answer_comes_as_it_is_written_and_is_stored_whole(api: Api, model: ModelServer) -> None:
+    model.text = "one two three"
+    web = api.client("mia")
+    with web.stream("POST", "/mentor/chat", json={"prompt": "x"}, headers={"Accept": "text/event-stream"}) as stream:
+        lines = [line for line in stream.iter_lines() if line]
+    events = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    assert events == ["piece", "piece", "piece", "done"]
+    done = json.loads(lines[-1].removeprefix("data: "))["data"]
+    assert done["response"] == "one two three "
+    stored = web.get(f"/chat/chats/{done['chatId']}/messages").json()
+    assert [message["content"] for message in stored] == ["x", "one two three "]
+    model.status = 400
+    refused = web.post("/mentor/chat", json={"prompt": "x"}, headers={"Accept": "text/event-stream"})
+    assert refused.status_code == 503

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
@@ -54,6 +56,7 @@ class Admission:
         self.auth = auth
         self._is_alive = is_alive
         self._threads: anyio.CapacityLimiter | None = None
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """What `work` returns, done in a thread."""
@@ -130,7 +133,14 @@ class Admission:
     async def _acquire(self, identifier: str, rules: tuple[Rule, ...]) -> Verdict | None:
         if self._limiter is None:
             return None
-        return self._limiter.leased(identifier, rules) or await self.run(self._limiter.acquire, identifier, rules)
+        leased = self._limiter.leased(identifier, rules)
+        if leased is not None:
+            return leased
+        # One asks Redis for all who came at the same time, as far as what it gets is enough.
+        asking = self._asking.setdefault(identifier, asyncio.Lock())
+        async with asking:
+            leased = self._limiter.leased(identifier, rules)
+            return leased or await self.run(self._limiter.acquire, identifier, rules)
 
 
 def too_many(verdict: Verdict) -> Problem:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -24,11 +23,7 @@ _ROUTERS = {
     "simorgh": simorgh.router,
     "worker": worker.router,
 }
-
-
-def operation_id(route: APIRoute) -> str:
-    """The operation's name in the OpenAPI document."""
-    return f"{route.tags[0]}_{route.name}"
+_LOGINS = {"ray": logins.ray, "toolboxai": logins.toolboxai}
 
 
 def create_app(parts: Parts) -> ASGIApp:
@@ -49,17 +44,12 @@ def create_app(parts: Parts) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        generate_unique_id_function=operation_id,
     )
     app.state.parts = parts
     problems.install(app)
-    app.include_router(system.router)
-    if "ray" in parts.served:
-        app.include_router(logins.ray)
-    if "toolboxai" in parts.served:
-        app.include_router(logins.toolboxai)
-    for name in parts.served:
-        app.include_router(_ROUTERS[name])
+    chosen = [_ROUTERS[name] for name in parts.served] + [_LOGINS[name] for name in parts.served if name in _LOGINS]
+    # Put in as they are: a router that is included is asked for its match twice.
+    app.router.routes.extend(route for router in (*chosen, system.router) for route in router.routes)
     app.openapi = describe(app, auth=parts.options.auth)  # type: ignore[method-assign]
     if parts.settings.cors_origins:
         app.add_middleware(

@@ -17,6 +17,11 @@ CHANNELS = ("content-generation", "agent-status")
 _MOST_WAITING = 1_000
 
 
+def event(name: str, data: Any) -> bytes:
+    """One event, its data as JSON."""
+    return b"event: " + name.encode() + b"\ndata: " + pydantic_core.to_json(data) + b"\n\n"
+
+
 @dataclass(eq=False)
 class _Listener:
     channel: str
@@ -44,11 +49,10 @@ class Hub:
         for listener in self._listeners:
             _put(listener, None)
 
-    def publish(self, channel: str, event: str, data: Mapping[str, Any], user: str | None) -> None:
+    def publish(self, channel: str, name: str, data: Mapping[str, Any], user: str | None) -> None:
         """Tells the user's listeners."""
-        text = b"event: " + event.encode() + b"\ndata: " + pydantic_core.to_json(dict(data)) + b"\n\n"
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell, channel, user, text)
+            self._loop.call_soon_threadsafe(self._tell, channel, user, event(name, dict(data)))
 
     def _tell(self, channel: str, user: str | None, text: bytes) -> None:
         for listener in self._listeners:

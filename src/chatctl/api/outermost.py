@@ -7,9 +7,9 @@ everything else is busy.
 from __future__ import annotations
 
 import logging
+import random
 import re
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -117,7 +117,7 @@ class _Exchange:
                 given = value
             elif name == b"content-length":
                 self._length = value
-        self.id = given if given is not None and _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        self.id = given if given is not None and _GIVEN_ID.fullmatch(given) else b"%032x" % random.getrandbits(128)
         scope[HEADERS] = {}
 
     def refusal(self) -> tuple[int, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ConfigDict
 
@@ -13,12 +13,13 @@ from chatctl.api.bodies import Body, Text, Words, body_of, json_of, reply, valid
 from chatctl.api.documents import PUBLIC, responses, takes
 from chatctl.api.parts import Parts, parts_of
 from chatctl.api.problems import RETRY_SECONDS, Problem, status_of, text_of
+from chatctl.api.routes import system_router
 from chatctl.domain.sessions import iso
 from chatctl.errors import ChatctlError
 from chatctl.services.identity.accounts import Account
 
-ray = APIRouter(tags=["ray"])
-toolboxai = APIRouter(prefix="/api/v1/auth", tags=["toolboxai"])
+ray = system_router("ray")
+toolboxai = system_router("toolboxai", "/api/v1/auth")
 
 _RAY_LIFETIME = timedelta(hours=24)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi import Query, Request
+from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 
 from chatctl.api.bodies import Body, Identifier, JsonObject, Title, Words, body_of, reply
 from chatctl.api.documents import leads_to, responses, takes
+from chatctl.api.events import event
 from chatctl.api.parts import parts_of
-from chatctl.api.problems import Problem
-from chatctl.services.chatting.mentor import CHAT_MISSING, camel
+from chatctl.api.problems import text_of
+from chatctl.api.routes import system_router
+from chatctl.errors import ChatctlError
 
-router = APIRouter(tags=["mentor"])
+router = system_router("mentor")
 
 _ANSWERS = responses(400, 401, 404, 413, 429, 500, 503)
 
@@ -141,11 +144,7 @@ async def add_message(request: Request, chat_id: str) -> Response:
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
     given: dict[str, Any] = (await body_of(request, NewMessage)).model_dump()
-    # No thread waits here: the writer's own one tells the loop.
-    made = await asyncio.wrap_future(parts.systems.mentor.submit_message(caller.user_id, chat_id, given))
-    if made is None:
-        raise Problem(404, CHAT_MISSING)
-    return reply(camel(made), 201)
+    return reply(await parts.systems.mentor.add_message(caller.user_id, chat_id, given), 201)
 
 
 @router.post(
@@ -154,13 +153,30 @@ async def add_message(request: Request, chat_id: str) -> Response:
     openapi_extra=takes(Prompt),
 )
 async def converse(request: Request) -> Response:
-    """Answers a prompt; question and answer are stored together."""
+    """Answers a prompt; question and answer are stored together.
+
+    Whoever accepts text/event-stream gets the answer as it comes, in events `piece`, and then `done` with the rest.
+    """
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
     given = await body_of(request, Prompt)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        asked = (caller.user_id, given.prompt, given.mentor_id, given.chat_id)
+        pieces = parts.systems.mentor.converse_in_pieces(*asked)
+        # What keeps an answer from beginning is told by the status.
+        first = await parts.admission.run(next, pieces)
+        return StreamingResponse(_events(first, pieces), media_type="text/event-stream")
     converse = parts.systems.mentor.converse
     data = await parts.admission.run(converse, caller.user_id, given.prompt, given.mentor_id, given.chat_id)
     return reply({"success": True, "data": data})
+
+
+def _events(first: Any, rest: Iterator[Any]) -> Iterator[bytes]:
+    try:
+        for item in chain([first], rest):
+            yield event("piece", item) if isinstance(item, str) else event("done", {"success": True, "data": item})
+    except ChatctlError as problem:
+        yield event("error", {"message": text_of(problem)})
 
 
 @router.get("/mentor/messages", responses=_ANSWERS)

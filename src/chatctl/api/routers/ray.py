@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -12,12 +12,13 @@ from chatctl.api.bodies import Body, Identifier, JsonObject, Words, body_of, jso
 from chatctl.api.documents import OPTIONAL, responses, takes
 from chatctl.api.parts import Parts, parts_of
 from chatctl.api.problems import Problem
+from chatctl.api.routes import system_router
 from chatctl.domain.ray_messages import ANONYMOUS, missing_fields, old_fields
 from chatctl.domain.sessions import iso
 from chatctl.services.chatting.ray import RayRequest
 from chatctl.services.identity.tokens import Caller
 
-router = APIRouter(prefix="/api", tags=["ray"])
+router = system_router("ray", "/api")
 
 _ANSWERS = responses(400, 401, 403, 409, 413, 429, 500, 503)
 

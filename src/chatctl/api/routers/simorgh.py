@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
@@ -13,10 +13,11 @@ from chatctl.api.checks import NOT_CONFIGURED
 from chatctl.api.documents import PUBLIC, leads_to, responses, takes, takes_form
 from chatctl.api.parts import parts_of
 from chatctl.api.problems import Problem
+from chatctl.api.routes import system_router
 from chatctl.domain.session_ids import why_no_project
 from chatctl.services.chatting.simorgh import STATUSES
 
-router = APIRouter(prefix="/api", tags=["simorgh"])
+router = system_router("simorgh", "/api")
 
 _ANSWERS = responses(400, 401, 403, 404, 413, 429, 500, 503)
 

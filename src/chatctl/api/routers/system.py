@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from chatctl.api.bodies import reply
 from chatctl.api.documents import PUBLIC, responses
 from chatctl.api.parts import parts_of
+from chatctl.api.routes import system_router
 
-router = APIRouter(tags=["system"])
+router = system_router("system")
 
 
 @router.get("/health", responses=responses(503), openapi_extra=PUBLIC)

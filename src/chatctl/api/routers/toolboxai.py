@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from chatctl.api.bodies import Body, Identifier, JsonObject, body_of, reply
 from chatctl.api.documents import PUBLIC, leads_to, responses, takes
 from chatctl.api.parts import parts_of
+from chatctl.api.routes import system_router
 from chatctl.domain.sessions import iso
 from chatctl.services.chatting.agents import NO_AGENT
 
-router = APIRouter(tags=["toolboxai"])
+router = system_router("toolboxai")
 
 _ANSWERS = responses(400, 401, 404, 413, 429, 500, 503)
 

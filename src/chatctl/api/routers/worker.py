@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
@@ -12,9 +12,10 @@ from chatctl.api.bodies import Body, Identifier, Text, body_of, reply
 from chatctl.api.documents import leads_to, responses, takes
 from chatctl.api.parts import Parts, parts_of
 from chatctl.api.problems import Problem
+from chatctl.api.routes import system_router
 from chatctl.services.identity.tokens import Caller
 
-router = APIRouter(tags=["worker"])
+router = system_router("worker")
 
 _ANSWERS = responses(400, 401, 403, 404, 413, 429, 500, 503)
 DEFAULT_ACCOUNT = "default"

@@ -33,7 +33,7 @@ Handler = Callable[[Answering, Mapping[str, Any]], dict[str, Any]]
 class Publisher(Protocol):
     """Who tells clients what happens."""
 
-    def publish(self, channel: str, event: str, data: Mapping[str, Any], user: str | None) -> None:
+    def publish(self, channel: str, name: str, data: Mapping[str, Any], user: str | None) -> None:
         """Tells the user's listeners."""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
-from chatctl.domain.prompts import Answer, Message, within_budget
+from chatctl.domain.prompts import CHARACTERS_A_TOKEN, Answer, Message, tokens_of, within_budget
 from chatctl.domain.titles import title_from
 from chatctl.errors import ChatctlError
 from chatctl.services.breaking import Breaker
@@ -50,9 +51,7 @@ class Answering:
 
     def reply(self, question: str, history: Sequence[Message] = (), system: str | None = None) -> Answer:
         """The answer to `question`. Raises ModelError, and BreakerOpenError while nobody is to be asked."""
-        messages = [*within_budget(history, self._history_tokens), Message("user", question)]
-        if system:
-            messages.insert(0, Message("system", system))
+        messages = self._messages(question, history, system)
         # The echo can't fail, and its breaker's row need not be read for every message.
         answer = (
             self.breaker.call(lambda: self.model.reply(messages))
@@ -61,6 +60,22 @@ class Answering:
         )
         self.count(answer)
         return answer
+
+    def stream(self, question: str, history: Sequence[Message] = (), system: str | None = None) -> Iterator[str]:
+        """The same, piece by piece, the usage estimated. What fails before the first piece counts for the breaker."""
+        messages = self._messages(question, history, system)
+        pieces = self.model.stream(messages)
+        first = self.breaker.call(lambda: next(pieces, "")) if self.model.configured else next(pieces, "")
+        said = 0
+        for piece in chain([first], pieces):
+            said += len(piece)
+            yield piece
+        asked = sum(tokens_of(message.content) for message in messages)
+        self.count(Answer("", self.model.name, asked, -(-said // CHARACTERS_A_TOKEN)))
+
+    def _messages(self, question: str, history: Sequence[Message], system: str | None) -> list[Message]:
+        start = [Message("system", system)] if system else []
+        return [*start, *within_budget(history, self._history_tokens), Message("user", question)]
 
     def title(self, text: str) -> str | None:
         """A title for a conversation that begins with `text`: the model's, or one made from the text itself."""

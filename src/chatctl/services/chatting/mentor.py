@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from chatctl.domain.prompts import Message
+from chatctl.domain.prompts import Answer, Message, tokens_of
 from chatctl.domain.sessions import iso
 from chatctl.errors import NotFoundError, RepeatedKeyError
 from chatctl.services.chatting.answering import Answering
@@ -115,10 +114,11 @@ class Mentor:
 
         return [camel(message) for message in _found(self._gateway.read(work))]
 
-    def submit_message(self, user: str, chat: str, message: dict[str, Any]) -> Future[dict[str, Any] | None]:
-        """Adds a message; the future holds it once it is durable, or None where the user has no such chat."""
-        now = utc_now()
-        return self._gateway.submit(lambda connection: self._rows.add_message(connection, user, chat, now, message))
+    async def add_message(self, user: str, chat: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Adds a message, durably; no thread waits meanwhile. Raises NotFoundError."""
+        now, rows = utc_now(), self._rows
+        made = await self._gateway.submit_from_loop(lambda c: rows.add_message(c, user, chat, now, message))
+        return camel(_found(made))
 
     def standalone(self, user: str, limit: int, offset: int) -> list[dict[str, Any]]:
         """The user's messages outside any chat."""
@@ -130,24 +130,43 @@ class Mentor:
 
         Question and answer are stored together or not at all. Raises NotFoundError, ModelError.
         """
+        place, history, system = self._conversation(user, mentor, chat)
+        answer = self._answering.reply(prompt, history, system)
+        return self._stored(user, mentor, place, prompt, answer, len(history))
+
+    def converse_in_pieces(
+        self, user: str, prompt: str, mentor: str | None, chat: str | None
+    ) -> Iterator[str | dict[str, Any]]:
+        """The same, the answer's text as it comes, and at the end, once it is stored, what `converse` returns."""
+        place, history, system = self._conversation(user, mentor, chat)
+        pieces = []
+        for piece in self._answering.stream(prompt, history, system):
+            pieces.append(piece)
+            yield piece
+        text = "".join(pieces)
+        answer = Answer(text, self._answering.model.name, tokens_of(prompt), tokens_of(text))
+        yield self._stored(user, mentor, place, prompt, answer, len(history))
+
+    def _conversation(
+        self, user: str, mentor: str | None, chat: str | None
+    ) -> tuple[str | None, list[Message], str | None]:
         place, history, name = self._gateway.read(lambda connection: self._place(connection, user, mentor, chat))
         system = f"You are the mentor {name}." if name else None
-        answer = self._answering.reply(prompt, [Message(m["role"], m["content"]) for m in history], system)
-        asked = {"role": "user", "content": prompt, "prompt": prompt, "mentor_id": mentor}
-        answered = {
-            "role": "assistant",
-            "content": answer.text,
-            "prompt": prompt,
-            "mentor_id": mentor,
-            "model": answer.model,
-            "tokens": answer.completion_tokens,
-        }
+        return place, [Message(message["role"], message["content"]) for message in history], system
+
+    def _stored(
+        self, user: str, mentor: str | None, place: str | None, prompt: str, answer: Answer, remembered: int
+    ) -> dict[str, Any]:
+        shared: dict[str, Any] = {"prompt": prompt, "mentor_id": mentor}
+        asked = {"role": "user", "content": prompt, **shared}
+        answered = {"role": "assistant", "content": answer.text, **shared}
+        answered |= {"model": answer.model, "tokens": answer.completion_tokens}
         chat_id, message_id = self._store(user, mentor, place, asked, answered)
         return {
             "response": answer.text,
             "chatId": chat_id,
             "messageId": message_id,
-            "memory": {"messages": len(history), "mentorId": mentor},
+            "memory": {"messages": remembered, "mentorId": mentor},
             "usage": answer.usage,
         }
 

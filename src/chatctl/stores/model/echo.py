@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from chatctl.domain.prompts import Answer, Message, tokens_of
 
 NAME = "echo"
+_WORDS = re.compile(r"\S+\s*|\s+")
 
 
 class EchoModel:
@@ -23,7 +25,7 @@ class EchoModel:
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """The same, a word at a time."""
-        yield from self.reply(messages).text.split(" ")
+        yield from _WORDS.findall(self.reply(messages).text)
 
     def check(self) -> None:
         """Always there."""

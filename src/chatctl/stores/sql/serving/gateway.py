@@ -7,9 +7,11 @@ each write, from a pool.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ from chatctl.stores.sql.database import Database
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
+_Outcome = tuple[Any, Any, BaseException | None]
 
 #: Writes that share one commit.
 MOST_TOGETHER = 64
@@ -41,7 +44,7 @@ class Gateway:
         self._reading = reading or database
         self._closed = False
         self._pool: ThreadPoolExecutor | None = None
-        self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Work[Any], Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         if database.dialect.in_process:
             self._thread = threading.Thread(target=self._write_in_turn, name="sql-writer", daemon=True)
@@ -56,6 +59,14 @@ class Gateway:
         if self._pool is not None:
             return self._pool.submit(self._write_alone, work)
         future: Future[T] = Future()
+        self._queue.put((work, future))
+        return future
+
+    def submit_from_loop(self, work: Work[T]) -> Awaitable[T]:
+        """The same for a coroutine, which is told together with all others that shared the commit."""
+        if self._pool is not None or self._closed:
+            return asyncio.wrap_future(self.submit(work))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put((work, future))
         return future
 
@@ -104,7 +115,7 @@ class Gateway:
             if last:
                 return
 
-    def _commit_together(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+    def _commit_together(self, batch: list[tuple[Work[Any], Any]]) -> None:
         if len(batch) > 1:
             try:
                 with self.database.begin() as connection:
@@ -113,13 +124,39 @@ class Gateway:
                 # One of them failed, and which doesn't matter: each gets a transaction of its own.
                 pass
             else:
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    future.set_result(answer)
+                _settle([(future, answer, None) for (_, future), answer in zip(batch, answers, strict=True)])
                 return
         for work, future in batch:
             try:
                 answer = self._once(work)
             except BaseException as problem:
-                future.set_exception(problem)
+                _settle([(future, None, problem)])
             else:
-                future.set_result(answer)
+                _settle([(future, answer, None)])
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    """Tells everybody; those of an event loop by one call, since each call wakes the loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for future, answer, problem in outcomes:
+        if isinstance(future, asyncio.Future):
+            by_loop.setdefault(future.get_loop(), []).append((future, answer, problem))
+        else:
+            _tell(future, answer, problem)
+    for loop, those in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+            loop.call_soon_threadsafe(_tell_all, those)
+
+
+def _tell_all(outcomes: list[_Outcome]) -> None:
+    for future, answer, problem in outcomes:
+        _tell(future, answer, problem)
+
+
+def _tell(future: Any, answer: Any, problem: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if problem is not None:
+        future.set_exception(problem)
+    else:
+        future.set_result(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +13,28 @@ import sqlalchemy as sa
 _RANDOM_BYTES = 8
 
 
+class _Randomness:
+    """The system's randomness, asked for rarely: each time lets another thread take over."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = b""
+
+    def take(self) -> bytes:
+        """The next few bytes, which nobody else gets."""
+        with self._lock:
+            if not self._left:
+                self._left = secrets.token_bytes(_RANDOM_BYTES * 512)
+            taken, self._left = self._left[:_RANDOM_BYTES], self._left[_RANDOM_BYTES:]
+            return taken
+
+
+_randomness = _Randomness()
+
+
 def new_id(prefix: str = "c") -> str:
     """An ID that nobody can guess and that sorts behind those made before it."""
-    return f"{prefix}{time.time_ns():016x}{secrets.token_hex(_RANDOM_BYTES)}"
+    return f"{prefix}{time.time_ns():016x}{_randomness.take().hex()}"
 
 
 def fitting(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
