@@ -115,6 +115,7 @@ def test_events_reach_their_user_and_nobody_else(one_agent: Api) -> None:
     assert one_agent.client("tom").get("/api/v1/events/no-such-channel").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_task_of_a_server_that_was_killed_is_done_by_the_next(
     run_cli: Cli,
     native_url: str,

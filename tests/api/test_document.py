@@ -29,7 +29,7 @@ def explore(api: Api, folder: Path, seconds: float, examples: int) -> str:
 
 
 def test_a_short_look_finds_nothing(api: Api, tmp_path: Path) -> None:
-    explore(api, tmp_path, seconds=12, examples=3)
+    explore(api, tmp_path, seconds=8, examples=2)
 
 
 @pytest.mark.slow

@@ -129,6 +129,7 @@ def test_redis_killed_under_load_is_a_503_for_what_needs_it_alone(
         assert set(ids) <= {found["chat_id"] for found in listed["chats"]} or listed["total"] > 1000
 
 
+@pytest.mark.slow
 def test_a_model_that_dies_under_load_is_a_503_and_comes_back(native_url: str, redis_url: str, tmp_path: Path) -> None:
     with running_model() as model:
         env = {"CHATCTL_MODEL_URL": model.url}
@@ -151,6 +152,7 @@ def test_a_model_that_dies_under_load_is_a_503_and_comes_back(native_url: str, r
             assert api.client("luke").get("/storage-stats").json()["total_conversations"] == len(acknowledged)
 
 
+@pytest.mark.slow
 @pytest.mark.mysql
 def test_a_silent_permission_database_is_a_500_and_never_a_404_or_403(
     native_url: str, redis_url: str, own_mariadb: MariaDBServer, tmp_path: Path
