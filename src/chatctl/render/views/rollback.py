@@ -24,8 +24,9 @@ def plan(data: Data) -> Iterator[Block]:
     yield rows(numbered, "", "step", "what", title="Steps")
     yield rows(data["losses"], *_LOSSES, title="Written since, and lost", empty="Written since, and lost: nothing.")
     kept = [{"table": name, "rows": count} for name, count in data["kept"].items()]
-    yield rows(kept, "table", "rows", title="Written since, and kept", empty=None)
-    yield rows([{"to do": each} for each in data["by_hand"]], "to do", title="By hand", empty=None)
+    if kept:
+        yield rows(kept, "table", "rows", title="Written since, and kept")
+    yield from _by_hand(data)
 
 
 @view("rollback run", principal="checks", columns=_CHECKS)
@@ -37,7 +38,12 @@ def run(data: Data) -> Iterator[Block]:
     yield facts({"to": _spelled(data["to"]), "schema": data["revision"], "ok": data["ok"]})
     yield rows(data["checks"], *_CHECKS, title="Checks")
     yield rows(data["losses"], *_LOSSES, title="Written since, and lost", empty="Written since, and lost: nothing.")
-    yield rows([{"to do": each} for each in data["by_hand"]], "to do", title="By hand", empty=None)
+    yield from _by_hand(data)
+
+
+def _by_hand(data: Data) -> Iterator[Block]:
+    if data["by_hand"]:
+        yield rows([{"to do": each} for each in data["by_hand"]], "to do", title="By hand")
 
 
 def _spelled(to: Mapping[str, Any]) -> str:
