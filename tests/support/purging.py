@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass
+@dataclass(eq=False)
 class PurgeBed:
     """A database at the expand phase of `layout`, with conversations put in by hand, and purges to run on it."""
 

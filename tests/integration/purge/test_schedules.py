@@ -7,6 +7,8 @@ find rows deleted that were not to be, which is shown too.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import random
 import threading
@@ -21,18 +23,20 @@ from tests.support.purging import DAY, NOW, PurgeBed
 
 from chatctl.domain.instants import to_epoch_ms
 from chatctl.domain.progress import SilentProgress, StopSignal
-from chatctl.errors import ChatctlError
+from chatctl.errors import ChatctlError, NotFoundError
 from chatctl.services.purge import restoring
 from chatctl.services.purge.restoring import RestoreRequest
 from chatctl.services.purge.target import PurgeRequest
 from chatctl.stores.sql.batches import BatchRunner, Pace
 from chatctl.stores.sql.batches.ranges import Ranges
+from chatctl.stores.sql.purge.conversations import Conversations
 from chatctl.stores.sql.purge.work import Candidate, PurgeWork
 
 SOAK = bool(os.environ.get("CHATCTL_SOAK"))
 ON_SQLITE = 20_000 if SOAK else 150
 AT_ONCE = 500 if SOAK else 8
 CHATS = 12
+CROWDED = [f"c{number:02}" for number in range(40)]
 
 pytestmark = pytest.mark.parametrize("layout_name", ["worker"], indirect=True)
 on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
@@ -55,13 +59,24 @@ class Blind(PurgeWork):
 
 def prepared(purging: PurgeBed, kind: type[PurgeWork] = PurgeWork) -> tuple[str, PurgeWork]:
     """A run in the journal and the work on it."""
-    target, request = purging.target, PurgeRequest()
-    target.prepare()
+    target, request, on = purging.target, PurgeRequest(), conversations(purging)
     with purging.database.begin() as connection:
         run = target.journal.runs.start(connection, "purge", "worker", "purge", {})
         Ranges(target.journal).add(connection, run.id, [{}])
         selection = request.selection(target, purging.now, purging.now)
-        return run.id, kind(target.conversations(connection), selection, target.tools, run.id, "table")
+        return run.id, kind(on, selection, target.tools, run.id, "table")
+
+
+@functools.cache
+def conversations(purging: PurgeBed) -> Conversations:
+    """The conversations of the database: to read its schema once is enough for thousands of schedules."""
+    with purging.database.connect() as connection:
+        return purging.target.conversations(connection)
+
+
+def message(name: str) -> dict[str, Any]:
+    """A message that somebody writes to the conversation while the purge is at work."""
+    return {"chat_id": name, "created_at": NOW + timedelta(seconds=1), "role": "user", "content": "x"}
 
 
 # --- one after the other ----------------------------------------------------------------------------------------
@@ -77,19 +92,33 @@ class Schedule:
         self.protected: set[str] = set()
         self.holds: list[str] = []
         names = [f"c{number}" for number in range(CHATS)]
+        self.restored: set[str] = set()
+        self.written: set[str] = set()
         self._reset(names)
-        _, self.work = prepared(purging, kind)
-        with purging.database.begin() as connection:
+        self._choose()
+
+    def _choose(self) -> None:
+        self.number = 0
+        _, self.work = prepared(self.purging, self.kind)
+        with self.purging.database.begin() as connection:
             self.chosen = self.work.candidates(connection, self.work._eligibility.condition, {}, 100)
 
     def run(self) -> set[str]:
         """Goes through the schedule; the protected conversations that are gone, which there must not be."""
-        steps: list[Callable[[], None]] = [self.read, self.read, self.hold, self.release, self.delete, self.delete]
+        self.night()
+        if self.chance.random() < 0.2:
+            self.restore()
+            self._choose()
+            self.night()
+        return self.protected - self.there()
+
+    def night(self) -> None:
+        """One purge, and whatever happens before it and between its batches."""
+        steps = [self.read, self.read, self.write, self.hold, self.release, self.delete, self.delete]
         for _ in range(self.chance.randint(4, 10)):
             self.chance.choice(steps)()
         while self.chosen:
             self.delete()
-        return self.protected - self.there()
 
     def there(self) -> set[str]:
         return self.purging.names(*(f"c{number}" for number in range(CHATS)))
@@ -99,6 +128,27 @@ class Schedule:
         self.purging.touch(name, NOW - timedelta(days=self.chance.randint(0, 29)))
         if name in self.there():
             self.protected.add(name)
+
+    def write(self) -> None:
+        name = f"c{self.chance.randrange(CHATS)}"
+        if name not in self.there():
+            return
+        with self.purging.database.begin() as connection:
+            connection.execute(self.purging.tables["messages"].insert().values(message(name)))
+        self.written.add(name)
+        self.protected.add(name)
+
+    def restore(self) -> None:
+        """What a purge took comes back; purges and restores take one lock, so it comes between them."""
+        with self.purging.database.connect() as connection:
+            archives = self.purging.target.archives.all(connection)
+        if not archives:
+            return
+        before = self.there()
+        wanted = RestoreRequest.of(self.chance.choice(archives).run_id)
+        restoring.restore(self.purging.target, wanted, SilentProgress(), StopSignal())
+        self.restored |= self.there() - before
+        self.protected |= self.restored
 
     def hold(self) -> None:
         name = f"c{self.chance.randrange(CHATS)}"
@@ -123,10 +173,11 @@ class Schedule:
         with database.begin() as connection:
             holds = self.purging.target.holds.in_force(connection, to_epoch_ms(NOW))
             condition = sa.and_(work._eligibility.condition, sa.not_(work._eligibility.held(holds)))
-            victims = work.still_eligible(connection, condition, part)
+            left = work._not_restored(connection, part, to_epoch_ms(NOW))
+            victims = work.still_eligible(connection, condition, left)
             there = [victim for victim in victims if victim.key[0] in self.there_on(connection)]
-            work._place = None
-            work._delete(connection, there, 1)
+            self.number += 1
+            work._delete(connection, there, self.number)
 
     def there_on(self, connection: sa.Connection) -> set[str]:
         return set(connection.scalars(sa.select(self.purging.tables["chats"].c.id)))
@@ -136,14 +187,15 @@ class Schedule:
         table = self.purging.tables["chats"]
         with self.purging.database.connect() as connection:
             accessed = connection.scalar(sa.select(table.c.accessed_at).where(table.c.id == name))
-        return held or (accessed is not None and accessed >= NOW - 30 * DAY)
+        used = name in self.written | self.restored
+        return held or used or (accessed is not None and accessed >= NOW - 30 * DAY)
 
     def _reset(self, names: list[str]) -> None:
         with self.purging.database.begin() as connection:
             connection.execute(self.purging.tables["messages"].delete())
             connection.execute(self.purging.tables["chats"].delete())
             if sa.inspect(connection).has_table("chatctl_holds"):
-                for name in ("holds", "runs", "ranges"):
+                for name in ("holds", "runs", "ranges", "exemptions", "archives", "archived_lines"):
                     connection.exec_driver_sql(f"DELETE FROM chatctl_{name}")
             rows = [{"id": name, "account_id": "a", "created_at": NOW, "accessed_at": self._age()} for name in names]
             connection.execute(self.purging.tables["chats"].insert(), rows)
@@ -161,6 +213,7 @@ def quick(purging: PurgeBed) -> PurgeBed:
         connection.execute("PRAGMA synchronous = OFF")
 
     purging.database.engine.dispose()
+    purging.target.prepare()
     return purging
 
 
@@ -217,9 +270,7 @@ class Crowd:
         self._attempt(change, name)
 
     def _write(self, name: str) -> None:
-        later = NOW + timedelta(seconds=1)
-        row = {"chat_id": name, "created_at": later, "role": "user", "content": "x"}
-        self._attempt(self.purging.tables["messages"].insert().values(row), name)
+        self._attempt(self.purging.tables["messages"].insert().values(message(name)), name)
 
     def _attempt(self, statement: sa.Executable, name: str) -> None:
         try:
@@ -239,29 +290,43 @@ class Crowd:
             self.safe.add(name)
 
 
-def purge_in_small_batches(purging: PurgeBed, kind: type[PurgeWork]) -> None:
+def purge_in_small_batches(purging: PurgeBed, kind: type[PurgeWork]) -> str:
+    """Purges; the run's ID."""
+    purging.target.prepare()
     run_id, work = prepared(purging, kind)
     journal = purging.target.journal
     pace = Pace(fixed=3)
     BatchRunner(journal, run_id, work, pace=pace, progress=SilentProgress(), stop=StopSignal(), alone=True).run()
+    return run_id
 
 
 @on_servers
 @pytest.mark.parametrize("rounds", [pytest.param(AT_ONCE, marks=slow_in_soak)])
 def test_nobody_who_was_told_that_a_conversation_is_there_loses_it(purging: PurgeBed, rounds: int) -> None:
-    names = [f"c{number:02}" for number in range(40)]
+    names = CROWDED
     purging.target.prepare()
     for seed in range(rounds):
         with purging.database.begin() as connection:
             connection.execute(purging.tables["messages"].delete())
             connection.execute(purging.tables["chats"].delete())
-            connection.exec_driver_sql("DELETE FROM chatctl_holds")
+            for name in ("holds", "exemptions", "archives", "archived_lines"):
+                connection.exec_driver_sql(f"DELETE FROM chatctl_{name}")
             old = NOW - 60 * DAY
             rows = [{"id": name, "account_id": "a", "created_at": old, "accessed_at": old} for name in names]
             connection.execute(purging.tables["chats"].insert(), rows)
         crowd = Crowd(purging, seed)
-        crowd.during(lambda: purge_in_small_batches(purging, PurgeWork))
+        crowd.during(lambda: two_nights(purging, crowd))
         assert crowd.safe - purging.names(*names) == set(), seed
+
+
+def two_nights(purging: PurgeBed, crowd: Crowd) -> None:
+    """A purge, a restore of all that it took, and the next purge."""
+    run_id = purge_in_small_batches(purging, PurgeWork)
+    before = purging.names(*CROWDED)
+    with contextlib.suppress(NotFoundError):  # it took nothing
+        restoring.restore(purging.target, RestoreRequest.of(run_id), SilentProgress(), StopSignal())
+    crowd.safe |= purging.names(*CROWDED) - before
+    purge_in_small_batches(purging, PurgeWork)
 
 
 def reading_just_then(purging: PurgeBed, base: type[PurgeWork]) -> type[PurgeWork]:
