@@ -2,8 +2,10 @@
 
     python -m bench.purge [MESSAGES]
 
-pt-archiver deletes messages alone: in batches of 1,000, by bulk delete, with a commit for each. chatctl deletes the
-conversations with their messages, looks again under locks, keeps its journal, and counts what is left.
+pt-archiver deletes messages alone: in batches of 1,000, by bulk delete, with a commit for each. It runs as it is, and
+once more with --primary-key-only, which spares it the reading of what it deletes. chatctl deletes the conversations
+with their messages, looks again under locks, keeps its journal, and counts what is left. The server has a stock one's
+sizes.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -26,7 +29,9 @@ PER_CONVERSATION = 10
 #: One conversation in ten stays.
 STAYING = 10
 TARGET = 1.0
-ROUNDS = 3
+ROUNDS = 2
+
+SETTINGS = {"innodb-buffer-pool-size": "128M", "innodb-log-file-size": "96M"}
 
 _DAY_MS = 86_400_000
 
@@ -55,7 +60,7 @@ def fill(url: str, messages: int) -> None:
     engine.dispose()
 
 
-def seconds_of_pt_archiver(url: str) -> float:
+def seconds_of_pt_archiver(url: str, *extra: str) -> float:
     """How long pt-archiver takes for the expired messages."""
     parsed = sa.make_url(url)
     source = {"h": parsed.host, "P": parsed.port, "u": parsed.username, "D": parsed.database, "t": "messages"}
@@ -66,7 +71,7 @@ def seconds_of_pt_archiver(url: str) -> float:
         options.flush()
         dsn = ",".join(f"{key}={value}" for key, value in {**source, "F": options.name}.items() if value)
         command = ["pt-archiver", "--source", dsn, "--where", f"timestamp < {cutoff}", "--purge", "--limit", "1000"]
-        flags = ["--bulk-delete", "--commit-each", "--primary-key-only", "--no-check-charset", "--no-version-check"]
+        flags = ["--bulk-delete", "--commit-each", "--no-check-charset", "--no-version-check", *extra]
         subprocess.run([*command, *flags], check=True)
     return time.perf_counter() - started
 
@@ -101,22 +106,26 @@ def main() -> None:
     if shutil.which("pt-archiver") is None:
         print("purge: skipped, there is no pt-archiver (Debian: percona-toolkit)")
         return
-    rates: dict[str, list[float]] = {"pt-archiver": [], "chatctl": []}
-    with MariaDBServer(None) as server, tempfile.TemporaryDirectory() as folder:
+    rates: dict[str, list[float]] = {"pt-archiver": [], "pt-archiver, keys only": [], "chatctl": []}
+    with MariaDBServer(SETTINGS) as server, tempfile.TemporaryDirectory() as folder:
+        contenders: dict[str, Callable[[str], float]] = {
+            "pt-archiver": seconds_of_pt_archiver,
+            "pt-archiver, keys only": lambda url: seconds_of_pt_archiver(url, "--primary-key-only"),
+            "chatctl": lambda url: seconds_of_chatctl(url, Path(folder)),
+        }
         databases = Databases(server.url)
         for _ in range(ROUNDS):
-            for name in rates:
+            for name, contender in contenders.items():
                 with databases.database() as url:
                     bed(url, "worker", Path(folder)).close()
                     fill(url, messages)
                     before = left(url)
-                    took = (
-                        seconds_of_pt_archiver(url) if name == "pt-archiver" else seconds_of_chatctl(url, Path(folder))
-                    )
+                    took = contender(url)
                     rates[name].append((before - left(url)) / took)
-                    print(f"  {name:12} {rates[name][-1]:10,.0f} messages/s")
-    ratio = max(rates["chatctl"]) / max(rates["pt-archiver"])
-    print(f"purge: {ratio:.2f} × pt-archiver (at least {TARGET:.1f})")
+                    print(f"  {name:22} {rates[name][-1]:10,.0f} messages/s", flush=True)
+    best = {name: max(found) for name, found in rates.items()}
+    for name in ("pt-archiver", "pt-archiver, keys only"):
+        print(f"purge: {best['chatctl'] / best[name]:.2f} × {name} (at least {TARGET:.1f})")
 
 
 if __name__ == "__main__":

@@ -315,7 +315,7 @@ def test_nobody_who_was_told_that_a_conversation_is_there_loses_it(purging: Purg
             rows = [{"id": name, "account_id": "a", "created_at": old, "accessed_at": old} for name in names]
             connection.execute(purging.tables["chats"].insert(), rows)
         crowd = Crowd(purging, seed)
-        crowd.during(lambda: two_nights(purging, crowd))
+        crowd.during(functools.partial(two_nights, purging, crowd))
         assert crowd.safe - purging.names(*names) == set(), seed
 
 

@@ -56,6 +56,9 @@ class Dialect(ABC):
     #: Whether looking a value up in an index is faster than computing its MD5.
     hashes_slowly: ClassVar[bool] = False
 
+    #: Whether rows lie in the order of their primary key, so that a range of it is walked faster than any other index.
+    clustered: ClassVar[bool] = False
+
     #: Whether the engine works in this process, so that reading ahead in another thread gains nothing.
     in_process: ClassVar[bool] = False
     #: Whether a lock may belong to a transaction, and DDL to the same one.

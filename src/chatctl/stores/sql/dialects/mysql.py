@@ -53,6 +53,7 @@ class MySQL(Dialect):
     name = "mysql"
     title = "MySQL"
     alembic_name = "mysql"
+    clustered = True
     sessions = MySQLSessions()
     manners: ClassVar[Manners] = MySQLManners()
 

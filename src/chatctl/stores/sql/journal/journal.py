@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
 from chatctl.errors import JournalTooNewError, LockedError
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal.runs import Runs, now_ms
-from chatctl.stores.sql.journal.tables import JournalTables
+from chatctl.stores.sql.journal.tables import JournalTables, journal_tables
 
 if TYPE_CHECKING:
     from chatctl.stores.sql.revisions import Revisions
@@ -45,7 +45,7 @@ class Journal:
     @property
     def tables(self) -> JournalTables:
         """The tables, for queries."""
-        return JournalTables(self.schema or (self._default_schema if self._qualified else None))
+        return journal_tables(self.schema or (self._default_schema if self._qualified else None))
 
     @cached_property
     def _default_schema(self) -> str | None:

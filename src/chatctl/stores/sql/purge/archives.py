@@ -16,7 +16,7 @@ from chatctl.errors import IntegrityError
 from chatctl.stores.archive_folder import ArchiveFolder
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.journal.runs import now_ms
-from chatctl.stores.sql.purge.tables import PurgeTables
+from chatctl.stores.sql.purge.tables import purge_tables
 
 Place = Literal["file", "table"]
 
@@ -42,7 +42,7 @@ class Archives:
     """The archives beside `journal`, with files in `folder`."""
 
     def __init__(self, journal: Journal, folder: ArchiveFolder) -> None:
-        tables = PurgeTables(journal.schema)
+        tables = purge_tables(journal.schema)
         self._index = tables.archives
         self._lines = tables.lines
         self._runs = journal.tables.runs

@@ -17,7 +17,7 @@ from chatctl.domain.retention import Hold, HoldKind, Holds
 from chatctl.errors import IntegrityError, NotFoundError
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.journal.runs import now_ms, whoami
-from chatctl.stores.sql.purge.tables import PurgeTables
+from chatctl.stores.sql.purge.tables import purge_tables
 
 _GATE = "purge_gate"
 _CHUNK = 1_000
@@ -28,8 +28,8 @@ class HoldStore:
 
     def __init__(self, journal: Journal) -> None:
         self._meta = journal.tables.meta
-        self._table = PurgeTables(journal.schema).holds
-        self._exemptions = PurgeTables(journal.schema).exemptions
+        self._table = purge_tables(journal.schema).holds
+        self._exemptions = purge_tables(journal.schema).exemptions
 
     def prepare(self, connection: sa.Connection) -> None:
         """Makes the gate, in a transaction of the caller's."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import sqlalchemy as sa
 
 from chatctl.stores.sql.types import long_text
+
+
+@cache
+def purge_tables(schema: str | None) -> PurgeTables:
+    """The tables in `schema`, always the same: a statement on other ones is compiled anew."""
+    return PurgeTables(schema)
 
 
 class PurgeTables:

@@ -88,7 +88,8 @@ class PurgeWork:
         condition = sa.and_(self._eligibility.condition, free)
         found = self.candidates(connection, sa.and_(self._eligibility.by_own_row, free), position, wanted)
         victims = self.still_eligible(connection, condition, self._not_restored(connection, found, now_ms))
-        counts = self._delete(connection, victims, number)
+        own = sa.and_(self._span(found), self._eligibility.by_own_row, free) if len(victims) == len(found) > 0 else None
+        counts = self._delete(connection, victims, number, own)
         deleted = done + len(victims)
         finished = len(found) < wanted or (self._limit is not None and deleted >= self._limit)
         after = self.position_after(found[-1]) if found else position
@@ -132,16 +133,20 @@ class PurgeWork:
             return []
         primary_key = self._on.what.primary_key
         # By their place in the order rather than by their keys: thousands of keys take a while to send and to read.
-        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._on.order]
-        span = sa.and_(
-            _reaching(order, chosen[0].place, operator.gt, operator.ge),
-            _reaching(order, chosen[-1].place, operator.lt, operator.le),
-        )
-        locking = sa.select(*primary_key).where(span, self._eligibility.by_own_row).with_for_update()
-        connection.execute(locking).all()
+        span = self._span(chosen)
+        locking = sa.select(*primary_key).where(span, self._eligibility.by_own_row).with_for_update().subquery()
+        connection.execute(sa.select(sa.func.count()).select_from(locking))
         fail_point("purge.locked")
         left = {tuple(row) for row in connection.execute(sa.select(*primary_key).where(span, condition))}
         return [candidate for candidate in chosen if candidate.key in left]
+
+    def _span(self, chosen: Sequence[Candidate]) -> sa.ColumnElement[bool]:
+        """Whatever stands between the first and the last of `chosen` in the order."""
+        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._on.order]
+        return sa.and_(
+            _reaching(order, chosen[0].place, operator.gt, operator.ge),
+            _reaching(order, chosen[-1].place, operator.lt, operator.le),
+        )
 
     def _not_restored(self, connection: sa.Connection, found: Sequence[Candidate], now_ms: int) -> Sequence[Candidate]:
         holds = self._tools.holds
@@ -163,15 +168,24 @@ class PurgeWork:
         account = values[-1]
         return Candidate(values[width:-1], values[:width], None if account is None else str(account))
 
-    def _delete(self, connection: sa.Connection, victims: Sequence[Candidate], number: int) -> dict[str, int]:
+    def _delete(
+        self,
+        connection: sa.Connection,
+        victims: Sequence[Candidate],
+        number: int,
+        where: sa.ColumnElement[bool] | None = None,
+    ) -> dict[str, int]:
+        """Archives and deletes `victims`; `where` says the same of them in few words, if anything does."""
         if not victims:
             return {}
         keys = [victim.key for victim in victims]
         archived = self._archive(connection, keys, number)
         counts = {f"deleted_{part.key}": self._delete_children(connection, part, keys) for part in self._deepest_first}
         what = self._on.what
-        gone = connection.execute(what.table.delete().where(matching(what.primary_key, keys))).rowcount
+        by_key = matching(what.primary_key, keys) if where is None else where
+        gone = connection.execute(what.table.delete().where(by_key)).rowcount
         counts["deleted"] = gone
+        # The victims are locked: where as many rows went, they are those.
         if gone != len(victims):
             raise RetryableError(f"{len(victims)} conversations were locked, and {gone} were there to delete.")
         if archived is not None:
@@ -185,7 +199,19 @@ class PurgeWork:
         return list(reversed(self._on.children))
 
     def _delete_children(self, connection: sa.Connection, child: Part, keys: Sequence[tuple[Any, ...]]) -> int:
-        return connection.execute(child.table.delete().where(belonging(self._on, connection, child, keys))).rowcount
+        theirs = belonging(self._on, connection, child, keys)
+        if self._tools.dialect.clustered and len(child.primary_key) == 1:
+            theirs = sa.and_(theirs, self._stretch(connection, child.primary_key[0], theirs))
+        return connection.execute(child.table.delete().where(theirs)).rowcount
+
+    @staticmethod
+    def _stretch(
+        connection: sa.Connection, key: sa.Column[Any], theirs: sa.ColumnElement[bool]
+    ) -> sa.ColumnElement[bool]:
+        """Where the rows lie: true of each of them, and the server may walk it if they lie close together."""
+        bare = sa.type_coerce(key, sa.types.NullType())
+        first, last = connection.execute(sa.select(sa.func.min(bare), sa.func.max(bare)).where(theirs)).one()
+        return sa.false() if first is None else bare.between(first, last)
 
     def _archive(self, connection: sa.Connection, keys: Sequence[tuple[Any, ...]], number: int) -> int | None:
         if self._place is None:
