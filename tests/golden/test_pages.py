@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import schemas
 
 from chatctl.render.formats import ColorMode
 from chatctl.render.table import draw
@@ -29,3 +30,13 @@ def test_the_page_of_an_answer(name: str, golden: Callable[[str, str], None]) ->
     draw(view_of(answer["command"]).page(answer["data"]), Terminal(ColorMode.NEVER), page)
 
     golden(f"{name}.page", page.getvalue())
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ANSWERS if name.startswith(("purge", "sessions", "counters", "permissions"))]
+)
+def test_the_answer_is_one_that_the_command_may_give(name: str) -> None:
+    answer = ANSWERS[name]
+    envelope = {"chatctl": 1, "status": "success", "exit_code": 0, "run_id": None, "warnings": [], "errors": []}
+
+    schemas.check_known({**envelope, **answer})
