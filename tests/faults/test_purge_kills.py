@@ -119,6 +119,15 @@ def test_a_purge_killed_at_any_moment_loses_nothing_and_doubles_nothing(bench: B
             assert content(copy) == whole, moment
 
 
+def test_without_archives_the_same_kill_does_lose(bench: Bench, engine_url: str) -> None:
+    """The negative control: what the test above counts can come out wrong."""
+    whole = content(engine_url)
+    killed = {"CHATCTL_FAIL_POINT": "batch.after-commit:1", "CHATCTL_PURGE_ARCHIVE": "none"}
+    bench.run(*PURGE, url=engine_url, expected=KILLED, **killed)
+    gone = len(whole["conversations"]) - len(content(engine_url)["conversations"])
+    assert (gone, bench.archived(engine_url)) == (2, 0)
+
+
 def test_a_restore_killed_at_any_commit_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
     whole = content(engine_url)
     for moment in ("batch.before-commit:1", "batch.after-commit:1", "batch.before-commit:2", "batch.after-commit:2"):

@@ -20,6 +20,7 @@ from chatctl.domain.instants import to_epoch_ms
 from chatctl.domain.retention import Holds
 from chatctl.domain.session_ids import LegacyId, SessionId
 from chatctl.domain.sessions import StoredSession
+from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.work import BatchOutcome, Position
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.purge.archives import Place
@@ -181,6 +182,7 @@ class SessionWork:
             self.left -= len(self._victims)
         with self._database.begin() as connection:
             for stored in self._unprotected(connection, self._victims):
+                fail_point("purge.before-withdraw")
                 if self._sessions.withdraw(stored) == "gone":
                     self.deleted += 1
                     self.messages += len(stored.history)

@@ -1,0 +1,133 @@
+"""A purge of Redis sessions that is killed at any moment loses nothing, and the same command finishes it.
+
+Redis knows nothing of SQL's transactions: a session may be both archived and there for a while, never neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.purging import bed
+from tests.support.zygote import Zygote
+
+from chatctl.domain.sessions import StoredSession
+from chatctl.layouts import load_layout
+from chatctl.stores.redis.stores import RedisStores
+
+pytestmark = [pytest.mark.redis, pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)]
+
+KILLED = 137
+EXPIRED = 3
+PURGE = ("purge", "run", "--confirm", "default", "--batch-size", "2")
+#: How many moments are tried, evenly spread; `make soak` tries each one.
+TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 6
+
+
+@dataclass
+class Bench:
+    """A database, a Redis, and commands on both."""
+
+    zygote: Zygote
+    stores: RedisStores
+    url: str
+    redis_url: str
+    folder: Path
+
+    def run(self, *command: str, expected: int = 0, **variables: str) -> dict[str, Any]:
+        """Runs a command; its data."""
+        env = {
+            "CHATCTL_DATABASE": self.url,
+            "CHATCTL_REDIS_URL": self.redis_url,
+            "CHATCTL_LAYOUT": "simorgh",
+            "CHATCTL_PURGE_ARCHIVE_FOLDER": str(self.folder / "archives"),
+            **variables,
+        }
+        done = self.zygote("--output", "json", *command, env=env)
+        assert done.exit_code == expected, f"{variables}\n{done}"
+        return {} if expected == KILLED else json.loads(done.stdout)["data"]
+
+    def fill(self) -> dict[str, Any]:
+        """Idle sessions and a fresh one; all that Redis holds then."""
+        client = self.stores.servers.client(1)
+        client.flushall()
+        now = datetime.now(UTC)
+        for number in range(EXPIRED + 1):
+            accessed = now - timedelta(days=0 if number == EXPIRED else 40 + number)
+            record = {"user_id": "u1", "created_at": accessed.isoformat(), "chat_type": "general"}
+            entry = {"role": "user", "content": "ü", "timestamp": accessed.isoformat()}
+            session = StoredSession(f"G-202601-{number:06}", json.dumps(record), (json.dumps(entry), "no JSON"))
+            self.stores.sessions.restore(session)
+        return self.content()
+
+    def content(self) -> dict[str, Any]:
+        """All that Redis holds of sessions."""
+        client = self.stores.servers.client(1)
+        found: dict[str, Any] = {}
+        for key in client.scan_iter("*"):
+            readers = {"string": client.get, "set": client.smembers}
+            found[key] = client.lrange(key, 0, -1) if client.type(key) == "list" else readers[client.type(key)](key)
+        return found
+
+    def there(self) -> int:
+        """The sessions that Redis holds."""
+        return sum(1 for _ in self.stores.sessions.ids())
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
+        yield started
+
+
+@pytest.fixture
+def bench(zygote: Zygote, tmp_path: Path, engine_url: str, redis_url: str) -> Iterator[Bench]:
+    bed(engine_url, "simorgh", tmp_path).close()
+    stores = RedisStores(redis_url, load_layout("simorgh").redis, tmp_path)
+    yield Bench(zygote, stores, engine_url, redis_url, tmp_path)
+    stores.close()
+
+
+def moments(bench: Bench) -> list[str]:
+    """Every moment that an undisturbed purge passes once it archives sessions."""
+    bench.fill()
+    trace = bench.folder / "moments"
+    bench.run(*PURGE, CHATCTL_FAIL_POINT_TRACE=str(trace))
+    seen: Counter[str] = Counter()
+    found = []
+    for name in trace.read_text().split():
+        seen[name] += 1
+        found.append(f"{name}:{seen[name]}")
+    return found
+
+
+def test_a_purge_of_sessions_killed_at_any_moment_loses_nothing(bench: Bench) -> None:
+    every = moments(bench)
+    assert {"purge.before-withdraw", "archive.after-fsync"} <= {name.partition(":")[0] for name in every}
+    step = max(1, len(every) // TRIED)
+    for moment in every[::step]:
+        whole = bench.fill()
+        bench.run(*PURGE, expected=KILLED, CHATCTL_FAIL_POINT=moment)
+        bench.run(*PURGE)
+        assert bench.there() == 1, moment
+        bench.run("purge", "restore")
+        assert bench.content() == whole, moment
+        bench.run(*PURGE)
+        assert bench.there() == EXPIRED + 1, moment
+        (bench.folder / "moments").unlink(missing_ok=True)
+
+
+def test_without_archives_the_same_kill_does_lose(bench: Bench) -> None:
+    """The negative control: what the test above looks for can be missing."""
+    bench.fill()
+    killed = {"CHATCTL_FAIL_POINT": "purge.before-withdraw:2", "CHATCTL_PURGE_ARCHIVE": "none"}
+    bench.run(*PURGE, expected=KILLED, **killed)
+    assert bench.there() == EXPIRED
+    assert not list(bench.folder.glob("archives/*/*.zst"))
