@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chatctl.stores.redis.limiter import Limiter
     from chatctl.stores.redis.stores import RedisStores
     from chatctl.stores.repository import Repository
+    from chatctl.stores.sql.chats import SqlChats
     from chatctl.stores.sql.high_water import SqlHighWater
     from chatctl.stores.sql.serving.gateway import Gateway
     from chatctl.stores.sql.session_archive import SessionArchive
@@ -122,6 +123,15 @@ class Wiring:
         )
         self._opened.callback(stores.close)
         return stores
+
+    @cached_property
+    def chats(self) -> SqlChats | None:
+        """The chats in SQL, to be read, where the layout has them and no sessions in Redis; else None."""
+        from chatctl.stores.sql.chats import SqlChats
+
+        if "chat_metadata" in self.layout.redis or not SqlChats.declared_by(self.layout):
+            return None
+        return SqlChats(self.database(read_only=True), self.layout)
 
     def purge(self, *, read_only: bool = False) -> PurgeTarget:
         """What the purge commands work on."""

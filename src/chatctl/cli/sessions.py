@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 app = group("Create, show, name, share and archive sessions.")
 
-SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="G-yyyyMM-nnnnnn, P-project-nnnnnn or a UUID.")]
+SessionArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="G-yyyyMM-nnnnnn, P-project-nnnnnn or a UUID; in SQL a chat's ID.")
+]
 UserOption = Annotated[str | None, typer.Option("--user", metavar="USER", help="This user's alone.")]
 ProjectOption = Annotated[str | None, typer.Option("--project", metavar="PROJECT", help="This project's alone.")]
 
@@ -60,8 +62,10 @@ def show(ctx: typer.Context, session: SessionArgument) -> None:
 
     def work(wiring: Wiring) -> Result:
         from chatctl.domain.session_ids import parse_session
-        from chatctl.services.sessions import reading
+        from chatctl.services.sessions import chats, reading
 
+        if wiring.chats is not None:
+            return chats.show_chat(wiring.chats, session)
         return reading.show(wiring.redis.sessions, _archive(wiring), parse_session(session))
 
     run(ctx, "sessions show", work)
@@ -75,14 +79,16 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="The most sessions to show.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Sessions to leave out first.")] = 0,
 ) -> None:
-    """List the sessions in Redis, newest first.
+    """List the sessions, newest first: those in Redis, or the chats of a layout that keeps them in SQL.
 
     Example: chatctl sessions list --user jane.smith
     """
 
     def work(wiring: Wiring) -> Result:
-        from chatctl.services.sessions import reading
+        from chatctl.services.sessions import chats, reading
 
+        if wiring.chats is not None:
+            return chats.list_chats(wiring.chats, user, project, limit=limit, offset=offset)
         return reading.list_sessions(wiring.redis.sessions, user, project, limit=limit, offset=offset)
 
     run(ctx, "sessions list", work)
