@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from chatctl.errors import ChatctlError
 from chatctl.stores.sql.dialects.gentle import Manners, NoManners
 from chatctl.stores.sql.dialects.measuring import Gauge
+from chatctl.stores.sql.dialects.references import Joins
 from chatctl.stores.sql.dialects.scratch import Scratch
 from chatctl.stores.sql.dialects.sessions import NoSessions, Sessions
 from chatctl.stores.sql.types import EpochTime, UtcDateTime
@@ -265,6 +266,10 @@ class Dialect(ABC):
 
         `merge` is given the row that is there and the new one, and returns the values of the columns to change.
         """
+
+    def children_gone(self, connection: sa.Connection, parent: sa.Table, joins: Joins) -> AbstractContextManager[None]:
+        """Inside, rows of `parent` are deleted whose children by `joins` are gone: an engine needn't look for them."""
+        return nullcontext()
 
     def prefer_indexes(self, connection: sa.Connection) -> None:
         """Tells the planner, for this transaction, that few rows of large tables are wanted."""

@@ -16,6 +16,7 @@ class MariaDB(MySQL):
     name = "mariadb"
     title = "MariaDB"
     manners = MariaDBManners()
+    _foreign_keys = "INNODB_SYS_FOREIGN"
 
     def gauge(self) -> Gauge:
         """Told by what the server refuses."""

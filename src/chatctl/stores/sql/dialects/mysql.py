@@ -17,6 +17,7 @@ from chatctl.stores.sql.dialects.base import KEPT_COLUMNS, Dialect, Merge, Table
 from chatctl.stores.sql.dialects.gentle import Manners, MySQLManners
 from chatctl.stores.sql.dialects.load_data import CAPABILITY, REFUSALS, LoadComplaint, load_data
 from chatctl.stores.sql.dialects.measuring import Gauge, MySQLGauge
+from chatctl.stores.sql.dialects.references import Joins, spared_search
 from chatctl.stores.sql.dialects.scratch import MySQLScratch, Scratch
 from chatctl.stores.sql.dialects.sessions import MySQLSessions
 from chatctl.stores.sql.types import UtcDateTime
@@ -54,6 +55,8 @@ class MySQL(Dialect):
     title = "MySQL"
     alembic_name = "mysql"
     clustered = True
+    #: InnoDB's list of foreign keys, in information_schema.
+    _foreign_keys: ClassVar[str] = "INNODB_FOREIGN"
     sessions = MySQLSessions()
     manners: ClassVar[Manners] = MySQLManners()
 
@@ -194,6 +197,10 @@ class MySQL(Dialect):
         """ON DUPLICATE KEY UPDATE."""
         statement = insert(table).from_select(list(keys), rows)
         return statement.on_duplicate_key_update(merge(table.c, statement.inserted))
+
+    def children_gone(self, connection: sa.Connection, parent: sa.Table, joins: Joins) -> AbstractContextManager[None]:
+        """Spared, where InnoDB's list of foreign keys says that nothing else refers to them."""
+        return spared_search(connection, self._foreign_keys, parent, joins)
 
     def row_number_sum(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
         """CRC32."""

@@ -147,6 +147,16 @@ class Conversations:
         own_rows = child.table if rows is None else rows
         return sa.and_(*(own_rows.c[own] == parent.table.c[its] for own, its in child.join))
 
+    @property
+    def single_joins(self) -> list[tuple[sa.Column[Any], sa.Column[Any]]]:
+        """The columns by which children find a conversation, of those that need one column alone."""
+        return [
+            (child.table.c[own], self.what.table.c[its])
+            for child in self.children
+            if child.parent == self.what.key and len(child.join) == 1
+            for own, its in child.join
+        ]
+
     def part(self, key: str) -> Part:
         """The part called `key`."""
         return next(part for part in (self.what, *self.children) if part.key == key)

@@ -183,7 +183,8 @@ class PurgeWork:
         counts = {f"deleted_{part.key}": self._delete_children(connection, part, keys) for part in self._deepest_first}
         what = self._on.what
         by_key = matching(what.primary_key, keys) if where is None else where
-        gone = connection.execute(what.table.delete().where(by_key)).rowcount
+        with self._tools.dialect.children_gone(connection, what.table, self._on.single_joins):
+            gone = connection.execute(what.table.delete().where(by_key)).rowcount
         counts["deleted"] = gone
         # The victims are locked: where as many rows went, they are those.
         if gone != len(victims):
