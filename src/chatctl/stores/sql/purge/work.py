@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatctl.domain.instants import to_epoch_ms
+from chatctl.domain.retention import Holds
 from chatctl.errors import RetryableError
 from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.work import BatchOutcome, Position
@@ -88,8 +89,7 @@ class PurgeWork:
         condition = sa.and_(self._eligibility.condition, free)
         found = self.candidates(connection, sa.and_(self._eligibility.by_own_row, free), position, wanted)
         victims = self.still_eligible(connection, condition, self._not_restored(connection, found, now_ms))
-        own = sa.and_(self._span(found), self._eligibility.by_own_row, free) if len(victims) == len(found) > 0 else None
-        counts = self._delete(connection, victims, number, own)
+        counts = self._delete(connection, victims, number, self._in_few_words(found, victims, holds))
         deleted = done + len(victims)
         finished = len(found) < wanted or (self._limit is not None and deleted >= self._limit)
         after = self.position_after(found[-1]) if found else position
@@ -139,6 +139,18 @@ class PurgeWork:
         fail_point("purge.locked")
         left = {tuple(row) for row in connection.execute(sa.select(*primary_key).where(span, condition))}
         return [candidate for candidate in chosen if candidate.key in left]
+
+    def _in_few_words(
+        self, found: Sequence[Candidate], victims: Sequence[Candidate], holds: Holds
+    ) -> sa.ColumnElement[bool] | None:
+        """What is true of `victims` alone, without naming each; None where it takes their names."""
+        if not found or len(victims) != len(found):
+            return None
+        asks_children = self._on.user is None and (self._selection.user is not None or "user" in holds.values)
+        # The children are gone by then.
+        if asks_children:
+            return None
+        return sa.and_(self._span(found), self._eligibility.by_own_row, sa.not_(self._eligibility.held(holds)))
 
     def _span(self, chosen: Sequence[Candidate]) -> sa.ColumnElement[bool]:
         """Whatever stands between the first and the last of `chosen` in the order."""
