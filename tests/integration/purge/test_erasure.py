@@ -82,6 +82,18 @@ def test_an_erased_user_is_found_nowhere_and_others_are_whole(purging: PurgeBed,
     assert erase(purging.target).data["deleted_chats"] == 0
 
 
+@pytest.mark.parametrize("layout_name", ["ray", "mentor"], indirect=True)
+def test_a_hold_on_a_user_keeps_that_users_alone_even_where_only_messages_tell(purging: PurgeBed) -> None:
+    purging.target.prepare()
+    of_both(purging, 90, "old-")
+    with purging.database.begin() as connection:
+        purging.target.holds.add(connection, "user", ERASED, "x", "x", None)
+
+    purging.purge()
+
+    assert purging.names("old-e", "old-o") == {"old-e"}
+
+
 @pytest.mark.parametrize("layout_name", ["native"], indirect=True)
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_hold_is_stronger_than_an_erasure(purging: PurgeBed) -> None:
