@@ -112,10 +112,18 @@ def test_archiving_goes_there_and_back(sessions: Invoke, invoke: Invoke, tmp_pat
     assert sessions("archive", "--idle", "0s").exit_code == 4
     invoke("migrate", "up", "--layout", "simorgh", "--database", f"sqlite:///{tmp_path / 'chat.db'}", "--yes")
     assert sessions("archive", "--idle", "1d").json["data"]["archived"] == 0
-    assert sessions("archive", "--idle", "0s").json["data"]["archived"] == 1
+    assert sessions("archive", "--idle", "0s", "--dry-run").json["run_id"] is None
+    archived = sessions("archive", "--idle", "0s").json
+    assert archived["data"]["archived"] == 1
     assert sessions("show", created).json["data"]["archived"] is True
-    assert sessions("archive", "--restore", created).json["data"]["restored"] == 1
+    restored = sessions("archive", "--restore", created).json
+    assert restored["data"]["restored"] == 1
     assert sessions("show", created).json["data"]["archived"] is False
+
+    listed = invoke("runs", "list", "--database", f"sqlite:///{tmp_path / 'chat.db'}", "-o", "json").json
+    runs = {run["run_id"]: (run["command"], run["status"]) for run in listed["data"]["runs"]}
+    assert runs[archived["run_id"]] == ("sessions archive", "done")
+    assert runs[restored["run_id"]] == ("sessions restore", "done")
 
 
 def test_everything_works_without_any_server_or_configuration(run_cli: Cli) -> None:

@@ -195,7 +195,7 @@ def archive(
     def work(wiring: Wiring) -> Result:
         from chatctl.domain.durations import parse_duration
         from chatctl.errors import UsageError
-        from chatctl.services.sessions import archiving
+        from chatctl.services.sessions import archiving, journaling
 
         if ids and not restore:
             raise UsageError("Sessions are named only to restore them.", hint="--restore ID...")
@@ -204,10 +204,19 @@ def archive(
             _ask_if_protected(ctx, "Restore archived sessions?" if restore else "Archive idle sessions?")
         surroundings = archiving.Surroundings(progress(ctx), stop(ctx))
         sessions, store = wiring.redis.sessions, wiring.session_archive()
-        if restore:
-            return archiving.restore(sessions, store, ids or (), surroundings, dry_run=dry_run)
-        marks = wiring.high_water(read_only=dry_run)
-        return archiving.archive(sessions, store, marks, idle_for, _now(), surroundings, dry_run=dry_run)
+
+        def action() -> Result:
+            if restore:
+                return archiving.restore(sessions, store, ids or (), surroundings, dry_run=dry_run)
+            marks = wiring.high_water(read_only=dry_run)
+            return archiving.archive(sessions, store, marks, idle_for, _now(), surroundings, dry_run=dry_run)
+
+        if dry_run:
+            return action()
+        store.require()
+        options = {"ids": sorted(ids or ())} if restore else {"idle_seconds": idle_for.total_seconds()}
+        kind = "sessions restore" if restore else "sessions archive"
+        return journaling.as_run(wiring.runs().journal, journaling.Move(wiring.layout.name, kind, options), action)
 
     run(ctx, "sessions archive", work)
 
