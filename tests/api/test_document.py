@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.api import Api
+
+log = logging.getLogger(__name__)
 
 SOAK = float(os.environ.get("CHATCTL_SOAK", "1"))
 
@@ -24,6 +27,7 @@ def explore(api: Api, folder: Path, seconds: float, examples: int) -> str:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=seconds + 240)
     report = done.stdout + done.stderr
+    log.info("%s", report)
     assert done.returncode == 0, report[-12_000:]
     return report
 
