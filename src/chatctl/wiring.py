@@ -348,11 +348,15 @@ class Wiring:
 
             prepare(self.migration())
 
-    @cached_property
-    def directory(self) -> Directory:
-        """The accounts of the embedded API."""
+    def directory(self, *, read_only: bool = False) -> Directory:
+        """The accounts of the embedded API; the tables are made unless they are only read."""
         from chatctl.services.chatting.systems import directory
+        from chatctl.stores.sql.serving.gateway import Reader
 
+        if read_only:
+            database = self.database(read_only=True)
+            return directory(None, Reader(database), Journal(database, self.settings.journal_schema).schema)
+        self.prepare_for_serving()
         gateway = self.gateway
         return directory(self._tables(), gateway, Journal(gateway.database, self.settings.journal_schema).schema)
 

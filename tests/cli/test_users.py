@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support import schemas
 from tests.support.cli import Completed
@@ -36,9 +37,11 @@ def test_a_given_password_is_never_shown(invoke: Invoke) -> None:
     assert "hunter22" not in answer.stdout + answer.stderr
 
 
-def test_a_dry_run_makes_nobody(invoke: Invoke) -> None:
+def test_a_dry_run_and_a_look_make_nothing(invoke: Invoke, tmp_path: Path) -> None:
     assert answered(invoke, "create", "jane", "--dry-run").json["data"]["password"] is None
     assert answered(invoke, "list").json["data"]["users"] == []
+    assert answered(invoke, "token", "jane").exit_code == 11
+    assert list(tmp_path.rglob("*.db")) == []
 
 
 def test_what_cant_be_is_refused(invoke: Invoke) -> None:

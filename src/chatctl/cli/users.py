@@ -49,7 +49,7 @@ def create(
         wanted = accounts.NewAccount(name, email, role, user_id, _password() if password_stdin else None)
         if not dry_run:
             _ask_if_protected(ctx, f"Create the user '{name}'?")
-        return _directory(wiring).create(wanted, dry_run=dry_run)
+        return _directory(wiring, read_only=dry_run).create(wanted, dry_run=dry_run)
 
     run(ctx, "users create", work)
 
@@ -60,7 +60,7 @@ def list_(ctx: typer.Context) -> None:
 
     Example: chatctl users list
     """
-    run(ctx, "users list", lambda wiring: _directory(wiring).list())
+    run(ctx, "users list", lambda wiring: _directory(wiring, read_only=True).list())
 
 
 @app.command()
@@ -82,7 +82,7 @@ def password(
         given = _password() if password_stdin else getpass.getpass("New password: ")
         if not dry_run:
             _ask_if_protected(ctx, f"Change the password of '{name}'?")
-        return _directory(wiring).set_password(name, given, dry_run=dry_run)
+        return _directory(wiring, read_only=dry_run).set_password(name, given, dry_run=dry_run)
 
     run(ctx, "users password", work)
 
@@ -101,15 +101,14 @@ def token(
     def work(wiring: Wiring) -> Result:
         from chatctl.domain.durations import parse_duration
 
-        return _directory(wiring).token(wiring.tokens, name, parse_duration(lifetime))
+        return _directory(wiring, read_only=True).token(wiring.tokens, name, parse_duration(lifetime))
 
     run(ctx, "users token", work)
 
 
-def _directory(wiring: Wiring) -> Directory:
+def _directory(wiring: Wiring, *, read_only: bool = False) -> Directory:
     room("chatctl.services.identity.accounts", "api", "chatctl users")
-    wiring.prepare_for_serving()
-    return wiring.directory
+    return wiring.directory(read_only=read_only)
 
 
 def _password() -> str:

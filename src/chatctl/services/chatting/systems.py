@@ -31,7 +31,7 @@ from chatctl.stores.sql.journal.tables import JournalTables
 from chatctl.stores.sql.serving.accounts import Accounts
 from chatctl.stores.sql.serving.agents import AgentRows
 from chatctl.stores.sql.serving.breakers import BreakerRows
-from chatctl.stores.sql.serving.gateway import Gateway
+from chatctl.stores.sql.serving.gateway import Gateway, Reader
 from chatctl.stores.sql.serving.mentor import MentorRows
 from chatctl.stores.sql.serving.people import People
 from chatctl.stores.sql.serving.ray import RayRows
@@ -182,9 +182,10 @@ class Systems:
         return _is_own(self._on.tables)
 
 
-def directory(tables: LayoutTables, gateway: Gateway, schema: str | None) -> Directory:
+def directory(tables: LayoutTables | None, gateway: Gateway | Reader, schema: str | None) -> Directory:
     """The accounts; in chatctl's own layout each has a row among the users too."""
-    return Directory(gateway, Accounts(schema), People(tables) if _is_own(tables) else None)
+    people = People(tables) if tables is not None and _is_own(tables) else None
+    return Directory(gateway, Accounts(schema), people)
 
 
 def _is_own(tables: LayoutTables) -> bool:

@@ -16,7 +16,7 @@ from chatctl.errors import NotFoundError, RepeatedKeyError, UsageError
 from chatctl.services.identity.passwords import Passwords
 from chatctl.services.identity.tokens import Tokens
 from chatctl.stores.sql.serving.accounts import Account, Accounts
-from chatctl.stores.sql.serving.gateway import Gateway
+from chatctl.stores.sql.serving.gateway import Gateway, Reader
 from chatctl.stores.sql.serving.people import People
 
 ROLES = ("user", "teacher", "student", "admin")
@@ -62,7 +62,7 @@ class Directory:
     """The accounts of one context. Nobody gives himself a role: only `create` does, and only the CLI calls it."""
 
     def __init__(
-        self, gateway: Gateway, accounts: Accounts, people: People | None, passwords: Hashing | None = None
+        self, gateway: Gateway | Reader, accounts: Accounts, people: People | None, passwords: Hashing | None = None
     ) -> None:
         self._gateway = gateway
         self._accounts = accounts
@@ -98,7 +98,9 @@ class Directory:
 
     def list(self) -> Result:
         """Every account, without its password's hash."""
-        accounts: Sequence[Account] = self._gateway.read(self._accounts.all)
+        accounts: Sequence[Account] = self._gateway.read(
+            lambda connection: self._accounts.all(connection) if self._accounts.ready(connection) else []
+        )
         return Result({"users": [_shown(account) for account in accounts]})
 
     def set_password(self, username: str, password: str, *, dry_run: bool = False) -> Result:
@@ -133,7 +135,9 @@ class Directory:
             self.create(NewAccount(DEMO_NAME, DEMO_EMAIL, "user", DEMO_ID, DEMO_PASSWORD))
 
     def _named(self, username: str) -> Account:
-        account = self._gateway.read(lambda connection: self._accounts.find(connection, username, None))
+        account = self._gateway.read(
+            lambda c: self._accounts.find(c, username, None) if self._accounts.ready(c) else None
+        )
         if account is None:
             raise NotFoundError(f"There is no user '{username}'.", hint="chatctl users list")
         return account

@@ -43,6 +43,10 @@ class Accounts:
             sa.Column("changed_ms", sa.BigInteger, nullable=False),
         )
 
+    def ready(self, connection: sa.Connection) -> bool:
+        """Whether the table has been made."""
+        return sa.inspect(connection).has_table(self._table.name, schema=self._table.schema)
+
     def find(self, connection: sa.Connection, username: str | None, email: str | None) -> Account | None:
         """The account of exactly that name, or else of that address."""
         for column, value in ((self._table.c.username, username), (self._table.c.email, email)):

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from chatctl.errors import CannotConnectError, RetryableError
+from chatctl.errors import CannotConnectError, ReadOnlyError, RetryableError
 from chatctl.stores.sql.database import Database
 
 T = TypeVar("T")
@@ -31,6 +31,22 @@ MOST_TOGETHER = 64
 CONNECTIONS = 16
 
 _ATTEMPTS = 5
+
+
+class Reader:
+    """Reads of `database` alone, for whoever only looks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, work: Work[T]) -> T:
+        """What `work` reads."""
+        with self._database.connect() as connection:
+            return work(connection)
+
+    def write(self, work: Work[T]) -> T:
+        """Nothing is written here."""
+        raise ReadOnlyError(f"{self._database.where}: this command only reads.")
 
 
 class Gateway:
