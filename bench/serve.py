@@ -42,11 +42,18 @@ def connection():
         local.connection.execute("PRAGMA synchronous = FULL")
     return local.connection
 
-@app.post("/messages/{chat}", status_code=201)
-def post(chat: str, message: Message):
+def write(chat, message):
     row = (uuid.uuid4().hex, chat, message.role, message.content, datetime.now(timezone.utc).isoformat())
     connection().execute("INSERT INTO messages (id, chat_id, role, content, created_at) VALUES (?, ?, ?, ?, ?)", row)
     return {"id": row[0], "chatId": chat, "role": message.role, "content": message.content, "createdAt": row[4]}
+
+@app.post("/messages/{chat}", status_code=201)
+def post(chat: str, message: Message):
+    return write(chat, message)
+
+@app.post("/async/{chat}", status_code=201)
+async def post_async(chat: str, message: Message):
+    return write(chat, message)
 
 @app.get("/health")
 async def health():
@@ -86,6 +93,7 @@ def _compare(url: str, chat: str, token: str) -> None:
     body = json.dumps({"role": "user", "content": "How do I configure panel X? " * 4}).encode()
     posts = {
         "bare": _request("POST", f"/messages/{chat}", body),
+        "bare, async": _request("POST", f"/async/{chat}", body),
         "chatctl": _request("POST", f"/chat/chats/{chat}/messages", body, token),
     }
     healths = {"bare": _request("GET", "/health"), "chatctl": _request("GET", "/health")}
@@ -93,18 +101,20 @@ def _compare(url: str, chat: str, token: str) -> None:
         rounds: dict[str, list[Measured]] = {name: [] for name in requests}
         for _ in range(ROUNDS):
             for name, request in requests.items():
-                place = 8765 if name == "bare" else port
+                place = port if name == "chatctl" else 8765
                 rounds[name].append(asyncio.run(_measure(place, request, status)))
         for name, found in rounds.items():
             rate = statistics.median(one.rate for one in found)
             median = statistics.median(one.median_ms for one in found)
             p99 = statistics.median(one.p99_ms for one in found)
             print(
-                f"{what:14} {name:8} {rate:8,.0f}/s   median {median:6.2f} ms   p99 {p99:6.2f} ms = {p99 / median:.1f}x"
+                f"{what:14} {name:11} {rate:8,.0f}/s   median {median:6.2f} ms   p99 {p99:6.2f} ms = {p99 / median:.1f}x"
             )
-        ratios = [ours.rate / bare.rate for ours, bare in zip(rounds["chatctl"], rounds["bare"], strict=True)]
-        each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        print(f"{what:14} chatctl / bare: {statistics.median(ratios):.2f} (rounds: {each})")
+        for name in requests:
+            if name != "chatctl":
+                ratios = [ours.rate / bare.rate for ours, bare in zip(rounds["chatctl"], rounds[name], strict=True)]
+                each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+                print(f"{what:14} chatctl / {name}: {statistics.median(ratios):.2f} (rounds: {each})")
 
 
 async def _measure(port: int, request: bytes, status: bytes) -> Measured:

@@ -36,7 +36,7 @@ def smoke(
 ) -> None:
     """Run each step of the guides' test scripts: its status, its time, and the bound of 500 ms. Exit 9 where one fails.
 
-    Example: chatctl users token jane | chatctl smoke --base-url http://127.0.0.1:8000 --token-file -
+    Example: chatctl smoke --base-url http://127.0.0.1:8000 --token-file token.txt
     """
 
     def work() -> Result:
