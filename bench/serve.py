@@ -107,9 +107,8 @@ def _compare(url: str, chat: str, token: str) -> None:
             rate = statistics.median(one.rate for one in found)
             median = statistics.median(one.median_ms for one in found)
             p99 = statistics.median(one.p99_ms for one in found)
-            print(
-                f"{what:14} {name:11} {rate:8,.0f}/s   median {median:6.2f} ms   p99 {p99:6.2f} ms = {p99 / median:.1f}x"
-            )
+            times = f"median {median:6.2f} ms   p99 {p99:6.2f} ms = {p99 / median:.1f}x"
+            print(f"{what:14} {name:11} {rate:8,.0f}/s   {times}")
         for name in requests:
             if name != "chatctl":
                 ratios = [ours.rate / bare.rate for ours, bare in zip(rounds["chatctl"], rounds[name], strict=True)]
