@@ -133,3 +133,14 @@ def test_reading_a_conversation_keeps_it_from_being_purged(native_url: str, redi
         assert web.post("/purge", params={"accountId": "anna"}).json() == {"deleted": 1, "errors": 0}
         assert [row["session_id"] for row in web.get("/conversations").json()] == [read]
         assert web.get(f"/conversations/{left}").status_code == 404
+
+
+def test_a_task_comes_back_whole_from_the_applications_columns(url: str, redis_url: str, tmp_path: Path) -> None:
+    with serving("toolboxai", url, redis_url, tmp_path) as api:
+        web = api.client("tom")
+        body = {"agent_type": "content_generator", "task_type": "generate_content", "task_data": {"subject": "Test"}}
+        task = web.post("/api/v1/agents/execute", json=body).json()["task_id"]
+        found = web.get(f"/api/v1/agents/tasks/{task}").json()
+        assert found["status"] == "completed"
+        assert found["execution_time"] >= 0
+        assert found["result"]["subject"] == "Test"

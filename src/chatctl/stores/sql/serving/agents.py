@@ -11,10 +11,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatctl.stores.sql.serving.rows import plain
+from chatctl.stores.sql.serving.rows import keyed, plain
 from chatctl.stores.sql.tables import LayoutTables
 
 _CANDIDATES = 5
+_TASK = (
+    "id", "agent_id", "agent_type", "task_type", "status", "user_id", "task_data", "result", "error",
+    "execution_seconds", "created_at", "started_at", "completed_at",
+)  # fmt: skip
 
 
 class AgentRows:
@@ -72,7 +76,9 @@ class AgentRows:
         """The oldest queued task for agents of that type, which is the agent's from now on."""
         table = self._tasks
         queued = sa.and_(table.c.status == "queued", table.c.agent_type == kind)
-        query = sa.select(table).where(queued).order_by(table.c.created_at, table.c.id).limit(_CANDIDATES)
+        query = (
+            sa.select(*keyed(table, _TASK)).where(queued).order_by(table.c.created_at, table.c.id).limit(_CANDIDATES)
+        )
         for row in connection.execute(query).fetchall():
             own = table.update().where(table.c.id == row.id, table.c.status == "queued")
             if connection.execute(own.values(status="running", agent_id=agent, started_at=now)).rowcount:
@@ -102,7 +108,7 @@ class AgentRows:
         """One of the user's tasks; anybody's where `user` is None."""
         table = self._tasks
         own = [table.c.id == task] if user is None else [table.c.id == task, table.c.user_id == user]
-        row = connection.execute(sa.select(table).where(*own)).first()
+        row = connection.execute(sa.select(*keyed(table, _TASK)).where(*own)).first()
         return plain(row) if row is not None else None
 
     def queued(self, connection: sa.Connection) -> int:

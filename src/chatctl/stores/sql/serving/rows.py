@@ -43,7 +43,7 @@ def fitting(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(row: Any) -> dict[str, Any]:
-    """The row (of SQLAlchemy) by its columns' keys."""
+    """The row (of SQLAlchemy) by the names that it was selected under: those of `keyed`, not a layout's."""
     return dict(row._mapping)
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatctl.stores.sql.serving.rows import fitting, new_id, plain
+from chatctl.stores.sql.serving.rows import fitting, keyed, new_id, plain
 from chatctl.stores.sql.tables import LayoutTables
 
+_CHAT = ("id", "account_id", "created_at", "accessed_at", "metadata")
+_MESSAGE = ("id", "role", "content", "created_at")
 _TICK = timedelta(milliseconds=1)
 
 
@@ -72,14 +74,14 @@ class WorkerRows:
     def page(self, connection: sa.Connection, account: str, limit: int, offset: int) -> list[dict[str, Any]]:
         """A page of an account's conversations, newest access first."""
         table = self._chats
-        query = sa.select(table.c.id, table.c.account_id, table.c.created_at, table.c.accessed_at, table.c.metadata)
+        query = sa.select(*keyed(table, _CHAT))
         query = query.where(*self._stored(account)).order_by(table.c.accessed_at.desc(), table.c.id.desc())
         return [plain(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
     def get(self, connection: sa.Connection, account: str | None, session: str) -> dict[str, Any] | None:
         """A conversation with its messages: any where `account` is None, else one of the account's."""
         table = self._chats
-        query = sa.select(table.c.id, table.c.account_id, table.c.created_at, table.c.accessed_at, table.c.metadata)
+        query = sa.select(*keyed(table, _CHAT))
         found = connection.execute(query.where(table.c.id == session, *self._stored(account))).first()
         if found is None:
             return None
@@ -116,7 +118,7 @@ class WorkerRows:
     def _messages_of(self, connection: sa.Connection, session: str, limit: int | None) -> list[dict[str, Any]]:
         table = self._messages
         newest_first = (table.c.created_at.desc(), table.c.id.desc())
-        query = sa.select(table.c.id, table.c.role, table.c.content, table.c.created_at)
+        query = sa.select(*keyed(table, _MESSAGE))
         query = query.where(table.c.chat_id == session).order_by(*newest_first)
         found = [plain(row) for row in connection.execute(query.limit(limit) if limit else query)]
         return [{**item, "content": _text(item["content"])} for item in reversed(found)]
