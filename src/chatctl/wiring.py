@@ -5,9 +5,10 @@ Everything is built when it is first asked for, so that a command pays only for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chatctl.services.chatting.answering import Model
     from chatctl.services.chatting.systems import Foundations, Numbered
     from chatctl.services.counters.issuing import Issuer
+    from chatctl.services.doctor.base import Surroundings
     from chatctl.services.identity.accounts import Directory
     from chatctl.services.identity.tokens import Tokens
     from chatctl.services.permissions.probing import Prober
@@ -285,6 +287,26 @@ class Wiring:
             high_water=SqlHighWater(database, journal),
             archives=[SessionArchive(database, self.layout)] if SessionArchive.declared_by(self.layout) else [],
             environment=describe(self.settings, Path.cwd()),
+        )
+
+    def surroundings(self, replica_url: str | None, env_file: Path) -> Surroundings:
+        """What the doctor looks at; nothing is opened before a check asks for it."""
+        from chatctl.services.doctor.base import Surroundings
+
+        reading = cache(lambda: self.database(read_only=True))
+        unused = self.settings.entries["redis.url"].is_default and not (self.settings.data_dir / "redis").exists()
+        return Surroundings(
+            settings=self.settings,
+            layout=self.layout,
+            database=reading,
+            migration=cache(lambda: self.migration(read_only=True)),
+            redis=None if unused else cache(lambda: self._redis_at(self.settings.redis.url.reveal())),
+            repository=cache(self.repository),
+            permissions=lambda: self.permission_source,
+            replica=cache(partial(self._database_at, replica_url, True)) if replica_url else None,
+            environ=os.environ,
+            cwd=Path.cwd(),
+            env_file=env_file,
         )
 
     def _database_at(self, url: str, read_only: bool) -> Database:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chatctl.errors import MissingEntityError
-from chatctl.layouts.rules import Declared, Purge, RedisKey, Regroup, Rollback, State
+from chatctl.layouts.rules import Declared, Purge, RedisKey, Regroup, Requires, Rollback, State
 
 
 class Phase(Enum):
@@ -197,6 +197,7 @@ class Layout(Declared):
     permissions: dict[str, Entity] = {}
     migrations: str | None = None
     rollback: Rollback = Rollback()
+    requires: Requires = Requires()
 
     def dangling(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Every name in the file that leads nowhere: where it stands (keys from the top), and what is wrong."""

@@ -96,6 +96,22 @@ class Rollback(Declared):
     by_hand: list[str] = []
 
 
+class Requires(Declared):
+    """What the application needs around it: the oldest versions (`docker: optional` where one can do without), and the
+    outside services that it talks to.
+    """
+
+    python: str | None = None
+    node: str | None = None
+    docker: str | None = None
+    postgresql: str | None = None
+    mariadb: str | None = None
+    mysql: str | None = None
+    sqlite: str | None = None
+    redis: str | None = None
+    services: list[str] = []
+
+
 class RedisKey(Declared):
     """A family of Redis keys: its database, its template (`chat:{chat}:metadata`), and how it is kept."""
 

@@ -65,6 +65,12 @@ def check(paths: Iterable[Path], environment: Environment | None, system: str | 
     return Result(data, Outcome.FINDINGS if any_fails(findings) else Outcome.DONE)
 
 
+def findings_of(path: Path, environment: Environment, system: str | None = None) -> list[Finding]:
+    """The findings in one file."""
+    file = envfile.read(path)
+    return list(_findings(file, Terms(environment, tuple(catalogue().chosen(system, file.values)))))
+
+
 def environment_of(file: EnvFile, default: Environment) -> Environment:
     """The environment that the file says it is for."""
     return next((name for name in ENVIRONMENTS if name == file.values.get("ENVIRONMENT")), default)

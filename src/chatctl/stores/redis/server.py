@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,3 +50,34 @@ def _save_points(client: Client) -> str | None:
         # Hosted servers deny CONFIG; INFO doesn't show this setting.
         return None
     return answer.get("save")
+
+
+@dataclass(frozen=True)
+class ServerVitals:
+    """One server's version, how far its clock is ahead of this machine's, and how it is reached."""
+
+    where: str
+    version: str
+    ahead_seconds: float
+    local: bool
+    encrypted: bool
+
+
+def read_vitals(servers: RedisServers) -> list[ServerVitals]:
+    """The vitals of every server that holds keys."""
+    return [servers.attempt(partial(_vitals, servers, client)) for client in servers.masters()]
+
+
+def _vitals(servers: RedisServers, client: Client) -> ServerVitals:
+    connection = client.connection_pool.connection_kwargs
+    before = time.time()
+    seconds, microseconds = client.time()
+    middle = (before + time.time()) / 2
+    host = connection.get("host")
+    return ServerVitals(
+        f"{host}:{connection['port']}" if servers.clustered else servers.where,
+        str(client.info("server").get("redis_version", "0")),
+        seconds + microseconds / 1_000_000 - middle,
+        host is None or host in ("localhost", "127.0.0.1", "::1"),
+        servers.address.tls,
+    )
