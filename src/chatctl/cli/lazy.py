@@ -51,6 +51,7 @@ REGISTRY: tuple[Deferred, ...] = (
     Deferred("permissions", "chatctl.cli.permissions", "Ask who may enter a project.", _SESSIONS),
     Deferred("backup", "chatctl.cli.backup", "Back up SQL and Redis as one, prove it, restore it.", _SAFETY),
     Deferred("rollback", "chatctl.cli.rollback", "Go back to where a run began.", _SAFETY),
+    Deferred("record", "chatctl.cli.record", "Keep the migration's own record.", _AROUND),
     Deferred("doctor", "chatctl.cli.doctor", "Check everything around the data.", _AROUND),
     Deferred("env", "chatctl.cli.env", "Check, compare and convert .env files.", _AROUND),
     Deferred("code", "chatctl.cli.code", "Find and rewrite old forms in source code.", _AROUND),

@@ -40,8 +40,7 @@ def read_replication(connection: sa.Connection) -> Replication | None:
 
 
 def _sqlite(connection: sa.Connection) -> Vitals:
-    version = str(connection.exec_driver_sql("SELECT sqlite_version()").scalar())
-    return Vitals(version, None, bool(connection.exec_driver_sql("PRAGMA query_only").scalar()))
+    return Vitals(str(connection.exec_driver_sql("SELECT sqlite_version()").scalar()), None, False)
 
 
 def _mysql(connection: sa.Connection) -> Vitals:
@@ -58,7 +57,11 @@ def _postgresql(connection: sa.Connection) -> Vitals:
     row = connection.exec_driver_sql(
         "SELECT current_setting('server_version'), inet_server_addr() IS NOT NULL,"
         " COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),"
-        " pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'"
+        # Not the session's own setting: chatctl asks on a connection that reads alone.
+        " pg_is_in_recovery() OR EXISTS (SELECT 1 FROM pg_db_role_setting s, unnest(s.setconfig) c"
+        " WHERE c = 'default_transaction_read_only=on' AND s.setrole IN (0, (SELECT usesysid FROM pg_user"
+        " WHERE usename = current_user)) AND s.setdatabase IN (0, (SELECT oid FROM pg_database"
+        " WHERE datname = current_database())))"
     ).one()
     return Vitals(_number(row[0]), bool(row[2]) if row[1] else None, bool(row[3]))
 

@@ -1,0 +1,1 @@
+"""A migration's own record: who leads it, what must be so at its end, and what proved that it is."""
