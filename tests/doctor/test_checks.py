@@ -145,7 +145,7 @@ def test_a_server_whose_clock_is_wrong_that_is_read_only_unencrypted_or_behind(
         execute(admin, ["SET GLOBAL init_connect = ''"])
 
         expect(doctor, "database-tls", "skipped")
-        doctor.set(database=url.replace("127.0.0.1", address))
+        doctor.set(database=url.replace("127.0.0.1", address) + "?ssl_disabled=true")
         expect(doctor, "database-tls", "finding")
         doctor.set(database=url.replace("127.0.0.1", address) + f"?ssl_ca={certificate[1]}&ssl_check_hostname=false")
         expect(doctor, "database-tls", "ok")

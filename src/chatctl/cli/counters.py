@@ -10,6 +10,7 @@ import typer
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.options import Confirm, DryRun
+from chatctl.cli.pages import Html, with_page
 from chatctl.cli.runtime import invocation_of, run
 from chatctl.domain.result import Result
 
@@ -95,10 +96,10 @@ def repair(
 
 
 @app.command()
-def growth(ctx: typer.Context) -> None:
-    """Show sessions per month and project, and where that leads.
+def growth(ctx: typer.Context, html: Html = None) -> None:
+    """Show sessions per month and project, and where that leads. As a page with --html.
 
-    Example: chatctl counters growth
+    Example: chatctl counters growth --html growth.html
     """
 
     def work(wiring: Wiring) -> Result:
@@ -107,4 +108,4 @@ def growth(ctx: typer.Context) -> None:
         marks = wiring.high_water(read_only=True)
         return service(wiring.redis.counters, marks, wiring.archives(), datetime.now(UTC))
 
-    run(ctx, "counters growth", work)
+    run(ctx, "counters growth", with_page(ctx, html, "counters", work))

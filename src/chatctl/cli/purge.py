@@ -13,6 +13,7 @@ from chatctl.cli import purge_hold
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.options import Confirm, DryRun, Out, PlanFile
+from chatctl.cli.pages import Html, page_of, with_page
 from chatctl.cli.runtime import invocation_of, progress, run, run_unwired, show, stop
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
@@ -154,8 +155,9 @@ def stats(
     estimate: Annotated[
         int | None, typer.Option("--estimate", metavar="N", min=0, help="Estimate N conversations a day, without data.")
     ] = None,
+    html: Html = None,
 ) -> None:
-    """Show how much is kept, how old it is, how fast it grows, and what it costs.
+    """Show how much is kept, how old it is, how fast it grows, and what it costs. As a page with --html.
 
     Example: chatctl purge stats --estimate 1000
     """
@@ -172,9 +174,9 @@ def stats(
         return service.stats(wiring.purge(read_only=True), wiring.settings.purge.price_per_gb_month, account)
 
     if estimate is not None:
-        run_unwired(ctx, "purge stats", estimated)
+        run_unwired(ctx, "purge stats", lambda: page_of(ctx, html, "purge", estimated()))
     else:
-        run(ctx, "purge stats", work)
+        run(ctx, "purge stats", with_page(ctx, html, "purge", work))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.options import Confirm
+from chatctl.cli.pages import Html, with_page
 from chatctl.cli.runtime import invocation_of, run
 from chatctl.domain.result import Result
 
@@ -50,6 +51,25 @@ def show(ctx: typer.Context, run_id: RunId) -> None:
         return service(wiring.runs(read_only=True), run_id)
 
     run(ctx, "runs show", work)
+
+
+@app.command()
+def report(
+    ctx: typer.Context,
+    run_id: RunId,
+    html: Html = None,
+) -> None:
+    """Report one run: what was done, how it went over time, what was found. As a page with --html.
+
+    Example: chatctl runs report 20260131-120000-9f3a --html run.html
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs import reporting
+
+        return reporting.report(wiring.runs(read_only=True), run_id)
+
+    run(ctx, "runs report", with_page(ctx, html, "run", work))
 
 
 @app.command()

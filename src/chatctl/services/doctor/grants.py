@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from chatctl.domain.result import Notice, Result
 from chatctl.errors import UsageError
 from chatctl.layouts.model import Layout
+from chatctl.layouts.rules import Regroup
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.dialects.granting import Demand, Need, demands
 
@@ -100,11 +101,19 @@ def _tables(part: str, layout: Layout) -> Iterator[str]:
     elif part == "permissions":
         yield from (entity.table for entity in layout.permissions.values())
     elif part.startswith("regroup.") and layout.regroup is not None:
-        yield entities[layout.regroup.source if part == "regroup.from" else layout.regroup.into]
+        yield from (entities[key] for key in _regrouped(part, layout, layout.regroup))
     elif part.startswith("purge.") and layout.purge is not None:
         yield from (
             [entities[layout.purge.what]] if part == "purge.what" else [entities[key] for key in layout.purge.children]
         )
+
+
+def _regrouped(part: str, layout: Layout, regroup: Regroup) -> Iterator[str]:
+    if part == "regroup.owners":
+        referred = (column.references for column in layout.entities[regroup.into].columns.values())
+        yield from {*regroup.distinct, *(key for key in referred if key)} - {regroup.into, regroup.source}
+    else:
+        yield regroup.source if part == "regroup.from" else regroup.into
 
 
 def _of_use(group: Group, layout: Layout) -> bool:

@@ -61,7 +61,7 @@ def parse_address(url: str) -> Address:
         return Address(Topology.EMBEDDED)
     scheme = url.partition("://")[0].lower()
     if scheme in ("redis", "rediss", "unix"):
-        return Address(Topology.SINGLE, url=url, database=_database_of(url))
+        return Address(Topology.SINGLE, url=url, database=_database_of(url), tls=scheme == "rediss")
     transport, _, arrangement = scheme.partition("+")
     if transport not in ("redis", "rediss") or arrangement not in ("sentinel", "cluster"):
         raise ConfigurationError(

@@ -1,0 +1,97 @@
+"""One run as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chatctl.render.blocks import label
+from chatctl.render.pages.charts import Series, bars, lines
+from chatctl.render.pages.html import Html, facts, heading, page, paragraph, section, table, tiles
+
+_KINDS = {"done": "good", "running": "", "paused": "warn", "partial": "warn", "interrupted": "warn"}
+
+
+def run_page(data: Mapping[str, Any]) -> str:
+    """The page of what `runs report` answers."""
+    return page(f"{data['command']} {data['run_id']}", _parts(data))
+
+
+def _parts(data: Mapping[str, Any]) -> Iterator[Html]:
+    under = f"Run {data['run_id']} of {data['layout']}, by {data['by']} on {data['host']}, {data['started']}"
+    yield heading(data["command"], state=data["status"], kind=_KINDS.get(data["status"], "bad"), under=under)
+    if data["error"]:
+        yield paragraph(data["error"], "bad")
+    yield _figures(data)
+    yield section("Over time", *_charts(data["timeline"]["steps"], data["timeline"]["step_seconds"]))
+    yield section("Phases", _rows(data["phases"], "phase", "ranges_done", "ranges", "rows", "batches"))
+    yield section("Rows by phase", bars("Rows worked on", [(item["phase"], item["rows"]) for item in data["phases"]]))
+    yield section("Result", facts({label(key): value for key, value in data["totals"].items()}))
+    for key, value in data["details"].items():
+        yield section(label(key).capitalize(), _detail(value))
+    yield section("Statements", _rows(data["statements"], "revision", "sql", "state", "seconds"))
+    slow = _rows(data["slowest_batches"], "phase", "range", "rows", "milliseconds", "committed")
+    yield section("Slowest batches", slow)
+    yield section("What was asked for", facts(data["options"]))
+    plan = {"plan": data["plan_fingerprint"], "scope": data["scope"], "chatctl": data["chatctl_version"]}
+    yield section("Plan", facts(plan))
+
+
+def _figures(data: Mapping[str, Any]) -> Html:
+    rows = sum(phase["rows"] for phase in data["phases"]) or None
+    seconds = data["seconds"]
+    return tiles(
+        {
+            "rows": rows,
+            "rows a second": round(rows / seconds) if rows and seconds else None,
+            "batches": sum(phase["batches"] for phase in data["phases"]) or None,
+            "duration": _clock(seconds) if seconds is not None else None,
+            "statements": len(data["statements"]) or None,
+        }
+    )
+
+
+def _charts(steps: Sequence[Mapping[str, Any]], width: float | None) -> Iterator[Html]:
+    if width is None or len(steps) < 2:
+        return
+    rate = [(step["at_seconds"], step["rows"] / width) for step in _without_gaps(steps, width)]
+    yield lines("Rows a second", [Series("rows a second", rate, filled=True)], _clock)
+    mean = [(step["at_seconds"], step["mean_milliseconds"]) for step in steps]
+    longest = [(step["at_seconds"], step["longest_milliseconds"]) for step in steps]
+    yield lines("Milliseconds a batch", [Series("mean", mean), Series("longest", longest)], _clock)
+    done, total = [], 0
+    for step in steps:
+        total += step["rows"]
+        done.append((step["at_seconds"], float(total)))
+    yield lines("Rows done", [Series("rows", done, filled=True)], _clock)
+
+
+def _without_gaps(steps: Sequence[Mapping[str, Any]], width: float) -> Iterator[Mapping[str, Any]]:
+    """The steps, and those between them in which nothing was committed: a throttle's pause is a rate of nought."""
+    expected = steps[0]["at_seconds"]
+    for step in steps:
+        while expected < step["at_seconds"] - width / 2:
+            yield {"at_seconds": expected, "rows": 0}
+            expected += width
+        yield step
+        expected = step["at_seconds"] + width
+
+
+def _detail(value: Any) -> Html:
+    if isinstance(value, Mapping):
+        return facts(value)
+    if all(isinstance(item, Mapping) for item in value):
+        return _rows(value, *dict.fromkeys(key for item in value for key in item))
+    return paragraph(", ".join(str(item) for item in value))
+
+
+def _rows(items: Sequence[Mapping[str, Any]], *keys: str) -> Html:
+    return table([label(key) for key in keys], [[item.get(key) for key in keys] for item in items])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02.0f} s" if minutes else f"{rest:.3g} s"

@@ -1,0 +1,177 @@
+"""The pages that --html writes: whole, harmless, small, and drawn by a real browser without a request leaving it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from tests.support.cli import Completed
+
+Invoke = Callable[..., Completed]
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+MANY = 100_000
+
+
+class _Reader(HTMLParser):
+    """Collects tags and what they name; fails on what is closed and was never opened."""
+
+    VOID = ("meta", "link", "br", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        if tag not in self.VOID and tag not in ("rect", "line", "polyline", "polygon"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(file: Path) -> _Reader:
+    """The page, after what every page must be was asserted."""
+    text = file.read_text()
+    reader = _Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert not reader.seen & {"script", "iframe", "object", "link", "img"}
+    assert reader.addresses == []
+    assert "url(" not in text
+    assert "@import" not in text
+    for drawing in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(drawing)
+    return reader
+
+
+@pytest.fixture
+def regrouped(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A run with many batches, as its ID; commands find its database."""
+    monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{tmp_path / 'chat.db'}")
+    monkeypatch.setenv("CHATCTL_LAYOUT", "mentor")
+    for command in (("demo", "create", "--messages", "3000"), ("migrate", "up")):
+        assert invoke(*command).exit_code == 0
+    done = invoke("regroup", "run", "--batch-size", "100", "-o", "json")
+    assert done.exit_code == 0, done
+    return str(done.json["run_id"])
+
+
+def test_the_page_of_a_run_says_what_happened(regrouped: str, invoke: Invoke, tmp_path: Path) -> None:
+    answer = invoke("runs", "report", regrouped, "--html", tmp_path / "run.html", "-o", "json")
+
+    assert answer.exit_code == 0, answer
+    data = answer.json["data"]
+    steps = data["timeline"]["steps"]
+    assert sum(step["rows"] for step in steps) == sum(phase["rows"] for phase in data["phases"]) > 3000
+    assert sum(step["batches"] for step in steps) == sum(phase["batches"] for phase in data["phases"])
+    text = (tmp_path / "run.html").read_text()
+    assert "svg" in read(tmp_path / "run.html").seen
+    for shown in (regrouped, "regroup run", "Rows a second", "Milliseconds a batch", "Phases"):
+        assert shown in text
+    # Both widths are drawn.
+    assert text.count('class="wide"') == text.count('class="narrow"') > 0
+
+
+def add_batches(file: Path, run_id: str, count: int) -> None:
+    """Adds a long history to a run: batches of varying length with a long pause in the middle."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " INSERT INTO chatctl_batches (run_id, range_number, number, token, row_count, milliseconds, committed_ms)"
+            " SELECT ?, 9, i, printf('%032x', i), 1000 + i % 700, 20 + i % 90 + (i % 997 = 0) * 3000,"
+            " 1767225600000 + i * 110 + (i > ? / 2) * 1800000 FROM n",
+            (count, f"{run_id}/many", count),
+        )
+        connection.execute(
+            "INSERT INTO chatctl_ranges (run_id, number, bounds, position, state, rows_done, batches, lease_token,"
+            " lease_until_ms) VALUES (?, 9, '{}', '{}', 'done', ?, ?, 0, 0)", (f"{run_id}/many", count * 1000, count),
+        )  # fmt: skip
+        connection.execute("DELETE FROM chatctl_batches WHERE committed_ms > 1767225600000 + 100000000")
+        connection.commit()
+
+
+def test_a_hundred_thousand_batches_stay_small_and_readable(regrouped: str, invoke: Invoke, tmp_path: Path) -> None:
+    add_batches(tmp_path / "chat.db", regrouped, MANY)
+
+    answer = invoke("runs", "report", regrouped, "--html", tmp_path / "run.html", "-o", "json")
+
+    assert answer.exit_code == 0, answer
+    assert 60 < len(answer.json["data"]["timeline"]["steps"]) <= 241
+    assert (tmp_path / "run.html").stat().st_size < 200_000
+    read(tmp_path / "run.html")
+
+
+def test_what_stands_in_the_database_cant_become_markup(regrouped: str, invoke: Invoke, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
+        evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+        connection.execute("UPDATE chatctl_runs SET error = ?, host = ?, options = json_object('note', ?)", (evil,) * 3)
+        connection.commit()
+
+    assert invoke("runs", "report", regrouped, "--html", tmp_path / "run.html").exit_code == 0
+
+    assert "&lt;script&gt;" in (tmp_path / "run.html").read_text()
+    read(tmp_path / "run.html")
+
+
+def test_the_pages_of_statistics_and_of_growth(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{tmp_path / 'chat.db'}")
+    monkeypatch.setenv("CHATCTL_LAYOUT", "mentor")
+    for command in (("demo", "create", "--messages", "300"), ("migrate", "up"), ("regroup", "run")):
+        assert invoke(*command).exit_code == 0
+
+    assert invoke("purge", "stats", "--html", tmp_path / "stats.html").exit_code == 0
+    assert invoke("purge", "stats", "--estimate", "100", "--html", tmp_path / "estimate.html").exit_code == 0
+
+    assert "Conversations of each account" in (tmp_path / "stats.html").read_text()
+    for name in ("stats", "estimate"):
+        read(tmp_path / f"{name}.html")
+    assert invoke("purge", "stats", "--html", tmp_path / "nowhere/x.html").exit_code == 2
+
+
+@pytest.mark.redis
+def test_the_page_of_growth(invoke: Invoke, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{tmp_path / 'chat.db'}")
+    monkeypatch.setenv("CHATCTL_REDIS", redis_url)
+    monkeypatch.setenv("CHATCTL_LAYOUT", "native")
+    assert invoke("migrate", "up").exit_code == 0
+    assert invoke("sessions", "create", "--user", "u1").exit_code == 0
+
+    assert invoke("counters", "growth", "--html", tmp_path / "growth.html").exit_code == 0
+
+    read(tmp_path / "growth.html")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_draws_the_page_and_asks_nobody_for_anything(
+    regrouped: str, invoke: Invoke, tmp_path: Path, width: int
+) -> None:
+    assert BROWSER is not None
+    invoke("runs", "report", regrouped, "--html", tmp_path / "run.html")
+    log = tmp_path / "net.json"
+    command = [
+        BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--disable-component-update", f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}",
+        f"--log-net-log={log}", f"--screenshot={tmp_path / 'shot.png'}", "--virtual-time-budget=2000",
+        (tmp_path / "run.html").as_uri(),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    assert (tmp_path / "shot.png").stat().st_size > 10_000
+    # The browser's own start-up asks for nothing under these switches; a page's request would be of type URL_REQUEST.
+    requested = re.findall(r'"url":\s*"((?:https?|wss?)://[^"]+)"', log.read_text())
+    assert requested == []
