@@ -1,4 +1,4 @@
-"""Writes the pages of the docs that are tables of the code: errors.md, exit-codes.md and lint/.
+"""Writes the pages of the docs that are made of the code: errors.md, exit-codes.md, commands.md, lint/, and chatctl.1.
 
 `python scripts/docs.py` writes them; `python scripts/docs.py --check` says which are stale and ends with 1.
 """
@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from command_docs import man_page, reference
 from lint_docs import lint_pages
 
-from chatctl import errors
+from chatctl import __version__, errors
 from chatctl.cli import exit_codes
 from chatctl.domain.result import Outcome
 
@@ -22,7 +23,13 @@ _GENERATED = "<!-- Written by scripts/docs.py. Change the code, not this page. -
 def pages() -> dict[Path, str]:
     """Each generated page's file and text."""
     lint = lint_pages(DOCS / "lint", _GENERATED)
-    return {DOCS / "errors.md": errors_page(), DOCS / "exit-codes.md": exit_codes_page(), **lint}
+    return {
+        DOCS / "errors.md": errors_page(),
+        DOCS / "exit-codes.md": exit_codes_page(),
+        DOCS / "commands.md": reference(_GENERATED),
+        DOCS / "man/chatctl.1": man_page(__version__),
+        **lint,
+    }
 
 
 def error_classes() -> list[type[errors.ChatctlError]]:

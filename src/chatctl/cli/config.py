@@ -18,7 +18,10 @@ def show(
     ctx: typer.Context,
     source: Annotated[bool, typer.Option("--source", help="Say where each value came from.")] = False,
 ) -> None:
-    """Show every value of the chosen context, passwords masked."""
+    """Show every value of the chosen context, passwords masked.
+
+    Example: chatctl config show --source
+    """
 
     def work() -> Result:
         from chatctl.services import configuration
@@ -30,7 +33,10 @@ def show(
 
 @app.command()
 def check(ctx: typer.Context) -> None:
-    """Check the files and all that the context names."""
+    """Check the files and all that the context names.
+
+    Example: chatctl config check
+    """
 
     def work() -> Result:
         from chatctl.services import configuration

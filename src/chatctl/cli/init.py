@@ -24,7 +24,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Look at the database, name its layout and state, and write chatctl.yaml."""
+    """Look at the database, name its layout and state, and write chatctl.yaml.
+
+    Example: chatctl init --database mariadb://root@localhost/app
+    """
 
     def work() -> Result:
         from chatctl.services.new_configuration import create

@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
+from chatctl.cli import completing
 from chatctl.cli.options import declared_options, global_options
 
 
@@ -82,13 +84,21 @@ def load(name: str) -> TyperCommand | TyperGroup:
 
 
 def _prepare(command: TyperCommand | TyperGroup, declared: Sequence[TyperOption]) -> None:
-    """Gives `command` and everything below it the global options, and help that needs no Rich."""
+    """Gives `command` and everything below it the global options, completion, and help that needs no Rich."""
     own = {spelling for param in command.params for spelling in param.opts}
+    for param in command.params:
+        completed = completing.BY_METAVAR.get((param.metavar or "").strip("[]"), param.name)
+        if completed in completing.BY_NAME:
+            param._custom_shell_complete = partial(_complete, completed)
     command.params = [*command.params, *global_options(declared, hidden=True, taken=own)]
     command.rich_markup_mode = None
     command.epilog = command.epilog or "Global options (chatctl --help) go before or after the command."
     for below in getattr(command, "commands", {}).values():
         _prepare(below, declared)
+
+
+def _complete(name: str, _context: object, _param: object, incomplete: str) -> list[str]:
+    return completing.values_for(name, incomplete)
 
 
 def leaves(command: TyperCommand | TyperGroup, path: str) -> Iterator[str]:

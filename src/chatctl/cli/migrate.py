@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from chatctl.services.migrate.recording import Scratching
     from chatctl.wiring import Wiring
 
-app = group("Carry the schema from its legacy shape to the new one, and back.", runs_alone=True)
+app = group(
+    "Carry the schema from its legacy shape to the new one, and back.\n\nExample: chatctl migrate", runs_alone=True
+)
 app.command()(lint)
 app.command()(rehearse)
 app.command()(revision)

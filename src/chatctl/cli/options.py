@@ -15,11 +15,13 @@ from typer.core import TyperOption
 from typer.main import get_command
 
 from chatctl import __version__
+from chatctl.cli import completing
 from chatctl.cli.invocation import Invocation
 from chatctl.render.terminal import Terminal
 
 if TYPE_CHECKING:
     from typer._click import Context  # what Typer calls the context at run time; it has no public name
+    from typer._click.shell_completion import CompletionItem
 
 
 def declare(
@@ -79,6 +81,15 @@ class GlobalOption(TyperOption):
             except ValueError as problem:
                 raise typer.BadParameter(str(problem), ctx=ctx, param=self) from None
         return value
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """The contexts and layouts that there are; what Typer knows for the others."""
+        found = completing.values_for(self.name, incomplete)
+        if not found:
+            return super().shell_complete(ctx, incomplete)
+        from typer._click.shell_completion import CompletionItem  # Typer has no public name for it
+
+        return [CompletionItem(value) for value in found]
 
 
 def declared_options() -> list[TyperOption]:

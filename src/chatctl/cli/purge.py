@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from chatctl.services.purge.target import PurgeRequest
     from chatctl.wiring import Wiring
 
-app = group("Delete what retention lets go, archived first.", runs_alone=True)
+app = group(
+    "Delete what retention lets go, archived first.\n\nExample: chatctl purge --max-runtime 2h", runs_alone=True
+)
 app.add_typer(purge_hold.app, name="hold")
 
 Account = Annotated[str | None, typer.Option("--account", metavar="ID", help="Only this account.")]

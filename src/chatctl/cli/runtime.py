@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from chatctl.cli import exit_codes
+from chatctl.cli import completing, exit_codes
 from chatctl.cli.invocation import Invocation
 from chatctl.cli.unforeseen import named
 from chatctl.domain.progress import Progress, StopSignal
@@ -138,6 +138,7 @@ def _succeed(invocation: Invocation, command: str, result: Result, writer: Write
         tuple(_with_way_on(notice, code, invocation) for notice in errors),
     )
     _write(invocation, writer, envelope)
+    completing.remember(command, result.run_id, result.data)
     return code
 
 

@@ -48,6 +48,7 @@ def lines(caption: str, series: Sequence[Series], x_label: Callable[[float], str
     keys = "".join(
         f'<span class="key" style="background:{_COLOURS[at % 3]}"></span>{escape(item.name)}'
         for at, item in enumerate(drawn)
+        if len(drawn) > 1
     )
     both = _twice(lambda width, height: _lines(drawn, x_label, width, height), escape(caption))
     return Html(f"<figure><figcaption>{escape(caption)}{keys}</figcaption>{both}</figure>")

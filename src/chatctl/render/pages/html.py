@@ -12,6 +12,9 @@ from chatctl.render.cells import for_people
 #: Nothing may be fetched or run, whatever a text in the page says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
+#: A text that is longer may be broken anywhere.
+_LONG = 24
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --ground: #fff; --tile: #f6f8fa;
   --a: #0969da; --b: #bc4c00; --c: #1a7f37; --bad: #cf222e; --warn: #9a6700; }
@@ -29,8 +32,9 @@ p { margin: .25rem 0 .75rem; } .soft { color: var(--soft); font-size: .875rem; }
 .tile span { color: var(--soft); font-size: .8rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--soft); font-weight: 600; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td { overflow-wrap: anywhere; } table.facts th { width: 12rem; max-width: 40%; }
+th { color: var(--soft); font-weight: 600; } td.n, th.n { text-align: right;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+.facts td, td.long { overflow-wrap: anywhere; } table.facts th { width: 12rem; max-width: 40%; }
 .state { display: inline-block; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem;
   font-size: .85rem; }
 .good { color: var(--c); } .bad { color: var(--bad); } .warn { color: var(--warn); }
@@ -102,7 +106,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:
     if not rows:
         return Html("")
     numeric = [all(isinstance(row[at], int | float) for row in rows) for at in range(len(columns))]
-    mark = ['<{0} class="n">' if right else "<{0}>" for right in numeric]
+    long = [any(len(str(row[at])) > _LONG for row in rows) for at in range(len(columns))]
+    classes = ["n" if right else "long" if wide else "" for right, wide in zip(numeric, long, strict=True)]
+    mark = [f'<{{0}} class="{name}">' if name else "<{0}>" for name in classes]
     head = "".join(f"{mark[at].format('th')}{escape(name)}</th>" for at, name in enumerate(columns))
     body = "".join(
         "<tr>"

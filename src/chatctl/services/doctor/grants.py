@@ -110,8 +110,9 @@ def _tables(part: str, layout: Layout) -> Iterator[str]:
 
 def _regrouped(part: str, layout: Layout, regroup: Regroup) -> Iterator[str]:
     if part == "regroup.owners":
-        referred = (column.references for column in layout.entities[regroup.into].columns.values())
-        yield from {*regroup.distinct, *(key for key in referred if key)} - {regroup.into, regroup.source}
+        columns = layout.entities[regroup.into].columns.values()
+        referred = (column.references.partition(".")[0] for column in columns if column.references)
+        yield from {*regroup.distinct, *referred} - {regroup.into, regroup.source}
     else:
         yield regroup.source if part == "regroup.from" else regroup.into
 
