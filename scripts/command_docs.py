@@ -53,7 +53,7 @@ def spelled(option: TyperOption) -> str:
     if value is None and option.type_descriptor.is_choice:
         value = "|".join(map(str, option.type_descriptor.choices or ()))
     if value is None and not option.is_flag:
-        value = "N" if option.type_descriptor.is_number else "TEXT"
+        value = "N" if option.type_descriptor.ranged_type_name in ("int", "float") else "TEXT"
     names = ", ".join(option.opts)
     return names if option.is_flag else f"{names} {value}"
 

@@ -54,7 +54,8 @@ def complete(run_cli: Cli, line: str) -> list[str]:
 
 def test_values_of_contexts_layouts_runs_and_backups_are_offered(run_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "chatctl.yaml").write_text(
-        "context: prod\ncontexts:\n  prod: {layout: worker, database: 'sqlite:///chat.db'}\n  staging: {layout: worker}\n"
+        "context: prod\ncontexts:\n  prod: {layout: worker, database: 'sqlite:///chat.db'}\n"
+        "  staging: {layout: worker}\n"
     )
     assert run_cli("migrate", "up").exit_code == 0
     assert run_cli("runs", "list").exit_code == 0
