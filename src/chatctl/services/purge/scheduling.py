@@ -15,6 +15,12 @@ from chatctl.settings import Settings
 Kind = Literal["cron", "systemd"]
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+#: What a purge has no need of. /tmp stays as it is: servers keep their sockets there.
+_HARDENING = (
+    "UMask=0077", "NoNewPrivileges=yes", "ProtectSystem=full", "ProtectKernelTunables=yes", "ProtectKernelModules=yes",
+    "ProtectControlGroups=yes", "RestrictSUIDSGID=yes", "RestrictRealtime=yes", "LockPersonality=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "SystemCallArchitectures=native",
+)  # fmt: skip
 #: Time zones differ from UTC by whole quarters of an hour.
 _QUARTER = 15
 
@@ -53,7 +59,7 @@ def _systemd(command: list[str], at: str, cwd: Path) -> list[dict[str, str]]:
         "Wants=network-online.target\nAfter=network-online.target\n\n"
         f"[Service]\nType=oneshot\nWorkingDirectory={str(cwd).replace('%', '%%')}\nExecStart={words}\n"
         # Out of time is no failure: the next night goes on.
-        "SuccessExitStatus=12\nNice=10\nIOSchedulingClass=idle\n"
+        "SuccessExitStatus=12\nNice=10\nIOSchedulingClass=idle\n" + "".join(f"{line}\n" for line in _HARDENING)
     )
     timer = (
         "[Unit]\nDescription=Purge of expired conversations, every day\n\n"
