@@ -1,4 +1,4 @@
-"""Writes the pages of the docs that are made of the code: errors.md, exit-codes.md, commands.md, lint/, and chatctl.1.
+"""Writes the pages of the docs that are made of the code: errors.md, commands.md, doctor.md, lint/, …
 
 `python scripts/docs.py` writes them; `python scripts/docs.py --check` says which are stale and ends with 1.
 """
@@ -15,6 +15,7 @@ from lint_docs import lint_pages
 from chatctl import __version__, errors
 from chatctl.cli import exit_codes
 from chatctl.domain.result import Outcome
+from chatctl.services.doctor.checking import CHECKS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _GENERATED = "<!-- Written by scripts/docs.py. Change the code, not this page. -->"
@@ -26,6 +27,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "errors.md": errors_page(),
         DOCS / "exit-codes.md": exit_codes_page(),
+        DOCS / "doctor.md": doctor_page(),
         DOCS / "commands.md": reference(_GENERATED),
         DOCS / "man/chatctl.1": man_page(__version__),
         **lint,
@@ -78,6 +80,21 @@ def _exit_codes_lines() -> Iterator[str]:
             if exit_codes.exit_code_for(kind.__new__(kind)) == code
         )
         yield f"| {code} | {meaning} | {exit_codes.status_for(code)} | {outcomes} | {names} |"
+
+
+def doctor_page() -> str:
+    """The doctor's checks, by family."""
+    return "\n".join(_doctor_lines()) + "\n"
+
+
+def _doctor_lines() -> Iterator[str]:
+    yield from ("# The doctor's checks", "", _GENERATED, "")
+    yield "`chatctl doctor` makes them all, `--for migrate` those that a migration needs, `--check NAME` one. Exit 9"
+    yield "where one finds something; each finding says how it is mended. A check that has nothing to look at is"
+    yield "skipped and says why."
+    yield from ("", "| check | for | why |", "|---|---|---|")
+    for check in CHECKS:
+        yield f"| `{check.name}` | {', '.join(sorted(check.purposes))} | {check.reason} |"
 
 
 def main() -> int:

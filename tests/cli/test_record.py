@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.support.cli import Completed
 from tests.support.environments import GIVEN, LEGACY, fill_in
+from tests.support.legacy import make_legacy
 
 from chatctl.layouts.loader import builtin_names
 from chatctl.services.record.lists import items_of
@@ -45,7 +46,7 @@ def system(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """A legacy learning platform: `system("record", "show")` gives the answer's data."""
     monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{tmp_path / 'platform.db'}")
     monkeypatch.setenv("CHATCTL_LAYOUT", "toolboxai")
-    assert invoke("demo", "create", "--messages", "30").exit_code == 0
+    make_legacy(f"sqlite:///{tmp_path / 'platform.db'}", "toolboxai")
     return invoke
 
 
