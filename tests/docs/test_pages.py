@@ -26,7 +26,8 @@ def named(page: Path) -> str:
     return str(page.relative_to(REPOSITORY))
 
 
-@pytest.mark.parametrize("page", RUN, ids=named)
+# The tutorial is run on the wheel (tests/integration/test_wheel.py).
+@pytest.mark.parametrize("page", [page for page in RUN if page.stem != "tutorial"], ids=named)
 def test_the_commands_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     run_page(page, tmp_path, clean_environment(tmp_path))
 

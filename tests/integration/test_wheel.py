@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.support.cli import clean_environment
+from tests.support.console import run_page
 from tests.support.sample import REPOSITORY
 
 Chatctl = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,11 +28,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def chatctl(wheel: Path, tmp_path: Path) -> Chatctl:
-    """Runs the wheel's chatctl, found in its own folder before anything that is installed."""
+def site(wheel: Path, tmp_path: Path) -> Path:
+    """A folder with the wheel's content and nothing else."""
     site = tmp_path / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
     subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    return site
+
+
+@pytest.fixture
+def chatctl(site: Path, tmp_path: Path) -> Chatctl:
+    """Runs the wheel's chatctl, found in its own folder before anything that is installed."""
     environment = {**clean_environment(tmp_path), "PYTHONPATH": str(site)}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +70,18 @@ def test_the_wheel_carries_a_legacy_database(chatctl: Chatctl) -> None:
     assert json.loads(up.stdout)["data"]["applied"] == ["mentor_0002", "mentor_0003"]
 
 
+def test_the_wheel_runs_the_tutorial_from_start_to_end_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+
+    written = run_page(
+        REPOSITORY / "docs/tutorial.md", folder, {**clean_environment(tmp_path), "PYTHONPATH": str(site)}
+    )
+
+    assert "+ chatctl record show --output markdown" in written
+    assert (site / "share/man/man1/chatctl.1").exists()
+
+
 def test_the_wheel_holds_what_it_needs_and_nothing_of_the_tests(wheel: Path) -> None:
     listing = subprocess.run([sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True)
     for needed in (
@@ -69,8 +89,24 @@ def test_the_wheel_holds_what_it_needs_and_nothing_of_the_tests(wheel: Path) -> 
         "chatctl/_migrations/versions/mentor/0001_legacy.py",
         "chatctl/layouts/builtin/mentor.yaml",
         "chatctl/schemas/envelope.json",
+        "chatctl/services/code/forms/endpoints.yaml",
+        "chatctl/services/doctor/grants.yaml",
+        "chatctl/services/environment/catalogue.yaml",
+        "chatctl/services/record/lists.yaml",
         "chatctl/py.typed",
     ):
         assert needed in listing.stdout
     assert "tests/" not in listing.stdout
     assert ".pyc" not in listing.stdout
+
+
+def test_the_sdist_holds_what_the_wheel_is_made_of(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert names >= {"pyproject.toml", "README.md", "LICENSE", "constraints.txt", "docs/man/chatctl.1", "mkdocs.yml"}
+    assert names >= {"src/chatctl/__main__.py", "migrations/env.py", "packaging/Dockerfile", "scripts/docs.py"}
+    assert not any("__pycache__" in name or name.startswith((".venv", "dist", ".git/")) for name in names)

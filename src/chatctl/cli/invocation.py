@@ -85,6 +85,11 @@ class Invocation:
         return settings
 
     @property
+    def has_settings(self) -> bool:
+        """Whether the settings were asked for, and could be read."""
+        return "settings" in self.__dict__
+
+    @property
     def command_line(self) -> str | None:
         """What was typed, without secrets; None where nothing was (a call from Python)."""
         return mask(shlex.join(("chatctl", *self.arguments))) if self.arguments else None

@@ -10,7 +10,7 @@ from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.options import Confirm
 from chatctl.cli.pages import Html, with_page
-from chatctl.cli.runtime import invocation_of, run
+from chatctl.cli.runtime import invocation_of, run, stop
 from chatctl.domain.result import Result
 
 if TYPE_CHECKING:
@@ -39,16 +39,25 @@ def list_runs(
 
 
 @app.command()
-def show(ctx: typer.Context, run_id: RunId) -> None:
+def show(
+    ctx: typer.Context,
+    run_id: RunId,
+    watch: Annotated[bool, typer.Option("--watch", help="Draw it anew every second until it ends, or Ctrl-C.")] = False,
+) -> None:
     """Show one run and how far each of its phases is.
 
-    Example: chatctl runs show 20260131-120000-9f3a
+    Example: chatctl runs show 20260131-120000-9f3a --watch
     """
 
     def work(wiring: Wiring) -> Result:
         from chatctl.services.runs.inspecting import show as service
 
-        return service(wiring.runs(read_only=True), run_id)
+        target = wiring.runs(read_only=True)
+        if not watch:
+            return service(target, run_id)
+        from chatctl.render.live import watched
+
+        return watched("runs show", lambda: service(target, run_id), invocation_of(ctx).terminal, stop(ctx))
 
     run(ctx, "runs show", work)
 

@@ -15,6 +15,7 @@ import typer
 
 from chatctl.cli import completing, exit_codes
 from chatctl.cli.invocation import Invocation
+from chatctl.cli.telling import tell_others
 from chatctl.cli.unforeseen import named
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.result import Notice, Outcome, Result
@@ -76,19 +77,24 @@ def run_unwired(
     invocation = invocation_of(ctx)
     writer = writer or (write_summary if data_on_stdout else write_answer)
     configure_logging(sys.stderr, as_json=invocation.log_format is LogFormat.JSON, verbose=invocation.verbose)
+    ended: Result | ChatctlError
     try:
         with interrupt_on_termination(), invocation.cleanup:
-            result = work()
+            ended = result = work()
     except ChatctlError as error:
+        ended = error
         code = fail(invocation, command, error, writer)
     except KeyboardInterrupt:
-        code = fail(invocation, command, InterruptedRunError("Interrupted."), writer)
+        ended = InterruptedRunError("Interrupted.")
+        code = fail(invocation, command, ended, writer)
     except (BrokenPipeError, typer.Exit, typer.Abort, typer.TyperException):
         raise  # whoever read stdout has gone, or Typer's own way out: the root answers these
     except Exception as error:
-        code = fail(invocation, command, named(error), writer)
+        ended = named(error)
+        code = fail(invocation, command, ended, writer)
     else:
         code = _succeed(invocation, command, result, writer)
+    tell_others(ctx, invocation, command, code, ended)
     if code != exit_codes.DONE:
         raise typer.Exit(code)
 

@@ -133,6 +133,21 @@ class Settings:
         return self._optional("migrations.script_location", str)
 
     @property
+    def notify_ping(self) -> Secret | None:
+        """The health check that is told how each run ended."""
+        return self._optional("notify.ping_url", Secret)
+
+    @property
+    def notify_webhook(self) -> Secret | None:
+        """The URL that gets JSON when a run has ended."""
+        return self._optional("notify.webhook", Secret)
+
+    @property
+    def notify_command(self) -> str | None:
+        """The command that gets JSON on its stdin when a run has ended."""
+        return self._optional("notify.command", str)
+
+    @property
     def journal_schema(self) -> str | None:
         """The schema that holds the journal; None for the database's own."""
         return self._optional("journal.schema", str)

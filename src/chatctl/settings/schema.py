@@ -151,6 +151,14 @@ class Journal(Section):
     schema_: Identifier | None = Field(default=None, alias="schema")
 
 
+class Notify(Section):
+    """Who is told when a run has ended, besides whoever called it."""
+
+    ping_url: Ping | None = None
+    webhook: Ping | None = None
+    command: Text | None = None
+
+
 class Serve(Section):
     """The embedded API. In a variable a list is JSON, or has commas."""
 
@@ -194,6 +202,7 @@ class Context(Section):
     purge: Purge = Purge()
     migrations: Migrations = Migrations()
     journal: Journal = Journal()
+    notify: Notify = Notify()
     serve: Serve = Serve()
     model: Model = Model()
 
