@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak docs lock clean
+.PHONY: help demo test check bench soak docs site lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ soak: $(STAMP) ## Run the long tests: random kills, more rows (minutes to hours)
 
 docs: $(STAMP) ## Write the pages of docs/ that are tables of the code.
 	$(BIN)/python scripts/docs.py
+
+site: $(STAMP) ## Build the documentation's site in build/site.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
 
 lock: ## Pin every dependency anew in constraints.txt (needs uv).
 	scripts/lock.sh
