@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chatctl.wiring import Wiring
 
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page for a browser, too.")]
-Kind = Literal["run", "purge", "counters"]
+Kind = Literal["purge", "counters"]
 
 
 def with_page(
@@ -28,18 +28,22 @@ def with_page(
 def page_of(ctx: typer.Context, file: Path | None, kind: Kind, result: Result) -> Result:
     """Writes the page of `result` to `file`, if there is one to write. Raises UsageError where it can't be written."""
     if file is not None:
-        from chatctl.services.files import write_text
-
-        write_text(file, _rendered(kind, result))
-        terminal = invocation_of(ctx).terminal
-        if not terminal.quiet:
-            terminal.tell(f"Wrote {file}.")
+        write_page(ctx, file, _rendered(kind, result))
     return result
+
+
+def write_page(ctx: typer.Context, file: Path, text: str) -> None:
+    """Writes a page, and says so. Raises UsageError where it can't be written."""
+    from chatctl.services.files import write_text
+
+    write_text(file, text)
+    terminal = invocation_of(ctx).terminal
+    if not terminal.quiet:
+        terminal.tell(f"Wrote {file}.")
 
 
 def _rendered(kind: Kind, result: Result) -> str:
     from chatctl.render.pages.counters import growth_page
     from chatctl.render.pages.purge import stats_page
-    from chatctl.render.pages.run import run_page
 
-    return {"run": run_page, "purge": stats_page, "counters": growth_page}[kind](result.data)
+    return {"purge": stats_page, "counters": growth_page}[kind](result.data)

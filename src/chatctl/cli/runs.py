@@ -9,7 +9,7 @@ import typer
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.options import Confirm
-from chatctl.cli.pages import Html, with_page
+from chatctl.cli.pages import Html, write_page
 from chatctl.cli.runtime import invocation_of, run, stop
 from chatctl.domain.result import Result
 
@@ -63,25 +63,6 @@ def show(
 
 
 @app.command()
-def report(
-    ctx: typer.Context,
-    run_id: RunId,
-    html: Html = None,
-) -> None:
-    """Report one run: what was done, how it went over time, what was found. As a page with --html.
-
-    Example: chatctl runs report 20260131-120000-9f3a --html run.html
-    """
-
-    def work(wiring: Wiring) -> Result:
-        from chatctl.services.runs import reporting
-
-        return reporting.report(wiring.runs(read_only=True), run_id)
-
-    run(ctx, "runs report", with_page(ctx, html, "run", work))
-
-
-@app.command()
 def pause(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
     """Hold a run up after the batch in hand, wherever it is at work.
 
@@ -127,6 +108,28 @@ def cancel(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
         return steering.cancel(wiring.runs(), run_id)
 
     run(ctx, "runs cancel", work)
+
+
+@app.command()
+def report(ctx: typer.Context, run_id: RunId, html: Html = None) -> None:
+    """Show what a run did: by phase, by batch, over time. As a page with --html.
+
+    Example: chatctl runs report 20260131-120000-9f3a --html run.html
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.services.runs.reporting import report as service
+
+        target = wiring.runs(read_only=True)
+        result = service(target, run_id)
+        if html is not None:
+            from chatctl.render.pages.run import run_page
+            from chatctl.services.runs.history import history
+
+            write_page(ctx, html, run_page(result.data, history(target, run_id)))
+        return result
+
+    run(ctx, "runs report", work)
 
 
 @app.command()

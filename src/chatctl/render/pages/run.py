@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from chatctl.render.blocks import label
-from chatctl.render.pages.charts import Series, bars, lines
+from chatctl.render.pages.charts import Series, lines, spans
 from chatctl.render.pages.html import Html, facts, heading, page, paragraph, section, table, tiles
 
+_FIGURES = ("phase", "batches", "rows", "seconds", "rows_per_second", "average_ms", "slowest_ms")
 _KINDS = {"done": "good", "running": "", "paused": "warn", "partial": "warn", "interrupted": "warn"}
 
 
-def run_page(data: Mapping[str, Any]) -> str:
-    """The page of what `runs report` answers."""
-    return page(f"{data['command']} {data['run_id']}", _parts(data))
+def run_page(data: Mapping[str, Any], history: Mapping[str, Any]) -> str:
+    """The page of what `runs report` answers, and of the run's history."""
+    return page(f"{data['command']} {data['run_id']}", _parts(data, history))
 
 
-def _parts(data: Mapping[str, Any]) -> Iterator[Html]:
+def _parts(data: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[Html]:
     under = f"Run {data['run_id']} of {data['layout']}, by {data['by']} on {data['host']}, {data['started']}"
     yield heading(data["command"], state=data["status"], kind=_KINDS.get(data["status"], "bad"), under=under)
     if data["error"]:
         yield paragraph(data["error"], "bad")
     yield _figures(data)
-    yield section("Over time", *_charts(data["timeline"]["steps"], data["timeline"]["step_seconds"]))
-    yield section("Phases", _rows(data["phases"], "phase", "ranges_done", "ranges", "rows", "batches"))
-    yield section("Rows by phase", bars("Rows worked on", [(item["phase"], item["rows"]) for item in data["phases"]]))
+    yield section("Over time", *_charts(history["steps"], history["step_seconds"]))
+    yield section("Phases", _when(data["phases"]), _rows(data["phases"], *_FIGURES))
     yield section("Result", facts({label(key): value for key, value in data["totals"].items()}))
-    for key, value in data["details"].items():
+    for key, value in history["details"].items():
         yield section(label(key).capitalize(), _detail(value))
     yield section("Statements", _rows(data["statements"], "revision", "sql", "state", "seconds"))
-    slow = _rows(data["slowest_batches"], "phase", "range", "rows", "milliseconds", "committed")
+    slow = _rows(history["slowest_batches"], "phase", "range", "rows", "milliseconds", "committed")
     yield section("Slowest batches", slow)
     yield section("What was asked for", facts(data["options"]))
-    plan = {"plan": data["plan_fingerprint"], "scope": data["scope"], "chatctl": data["chatctl_version"]}
-    yield section("Plan", facts(plan))
+    yield section("Plan", facts(history["plan"]))
+
+
+def _when(phases: Sequence[Mapping[str, Any]]) -> Html:
+    """When each phase was at work, in seconds from the first one's beginning."""
+    times = [
+        (item["phase"], datetime.fromisoformat(item["began"]), datetime.fromisoformat(item["ended"])) for item in phases
+    ]
+    zero = min((began for _, began, _ in times), default=None)
+    if zero is None:
+        return Html("")
+    bars = [(name, (began - zero).total_seconds(), (ended - zero).total_seconds()) for name, began, ended in times]
+    return spans("When each was at work", bars, _clock)
 
 
 def _figures(data: Mapping[str, Any]) -> Html:

@@ -8,6 +8,7 @@ from chatctl.render.blocks import Block, Paragraph, facts, rows
 from chatctl.render.views import Data, view
 
 _RUNS = ("run_id", "command", "status", "by", "host", "started", "seconds", "error")
+_FIGURES = ("phase", "batches", "rows", "seconds", "rows_per_second", "average_ms", "slowest_ms")
 _PHASES = ("phase", "ranges", "ranges_done", "rows", "batches")
 
 
@@ -24,6 +25,16 @@ def show(data: Data) -> Iterator[Block]:
     yield facts(data["options"], title="Options")
     yield facts(data["totals"], title="Totals")
     yield rows(data["phases"], *_PHASES, title="Phases")
+
+
+@view("runs report", principal="phases", columns=_FIGURES)
+def report(data: Data) -> Iterator[Block]:
+    """The run, its figures by phase, and a migration's statements."""
+    yield facts(data, "run_id", "command", "status", "layout", "by", "host", "started", "finished", "seconds", "error")
+    yield facts(data["totals"], title="Totals")
+    yield rows(data["phases"], *_FIGURES, title="Phases")
+    if data["statements"]:
+        yield rows(data["statements"], "revision", "state", "seconds", "sql", title="Statements")
 
 
 @view("runs pause")

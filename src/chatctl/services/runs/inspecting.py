@@ -19,7 +19,7 @@ def listing(target: RunsTarget, limit: int) -> Result:
         raise CannotConnectError(f"{target.database.where}: there is no such file.", hint="Check the path.")
     with target.database.connect() as connection:
         runs = target.journal.runs.list(connection, (), limit) if target.journal.exists(connection) else []
-    return Result({"runs": [_brief(run) for run in runs]})
+    return Result({"runs": [brief(run) for run in runs]})
 
 
 def show(target: RunsTarget, run_id: str) -> Result:
@@ -28,7 +28,7 @@ def show(target: RunsTarget, run_id: str) -> Result:
     with target.database.connect() as connection:
         phases = _phases(target, connection, run)
     data = {
-        **_brief(run),
+        **brief(run),
         "layout": run.layout,
         "scope": run.scope,
         "options": run.options,
@@ -40,7 +40,8 @@ def show(target: RunsTarget, run_id: str) -> Result:
     return Result(data, run_id=run.id)
 
 
-def _brief(run: Run) -> dict[str, Any]:
+def brief(run: Run) -> dict[str, Any]:
+    """What a list says of a run."""
     seconds = (run.finished_ms - run.started_ms) / 1000 if run.finished_ms else None
     return {
         "run_id": run.id,

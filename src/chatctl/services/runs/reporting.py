@@ -1,7 +1,4 @@
-"""`runs report`: what a run planned and did, and how it went over time. Only reads.
-
-The timeline is summed up by the database, in a few hundred steps however many batches there were.
-"""
+"""What one run did, in figures: by phase, by batch and over time. Plain data, for a table, JSON or a page."""
 
 from __future__ import annotations
 
@@ -11,95 +8,99 @@ import sqlalchemy as sa
 
 from chatctl.domain.instants import iso
 from chatctl.domain.result import Result
-from chatctl.services.runs.inspecting import show
+from chatctl.services.runs.inspecting import brief
 from chatctl.services.runs.target import RunsTarget
 from chatctl.stores.sql.journal import Run
 
-#: As many steps as a chart has room for.
-STEPS = 240
-_SLOWEST = 10
+#: Into how many points of time a run is divided at most.
+POINTS = 60
 
 
 def report(target: RunsTarget, run_id: str) -> Result:
-    """One run with its timeline, its slowest batches, its statements, and whatever its totals hold.
-
-    Raises NotFoundError, CannotConnectError.
-    """
+    """The run's figures, from its batches in the journal. Raises NotFoundError."""
     run = target.get(run_id)
     with target.database.connect() as connection:
-        timeline = _timeline(target, connection, run)
-        slowest = _slowest(target, connection, run)
+        phases = _phases(target, connection, run)
+        timeline = _timeline(target, connection, run, phases)
         statements = _statements(target, connection, run)
-    lists = {key: value for key, value in run.totals.items() if isinstance(value, dict | list) and value}
     data = {
-        **show(target, run_id).data,
+        **brief(run),
+        "layout": run.layout,
+        "scope": run.scope,
+        "options": run.options,
+        "totals": {key: value for key, value in run.totals.items() if not isinstance(value, dict | list)},
+        "phases": phases,
         "timeline": timeline,
-        "slowest_batches": slowest,
         "statements": statements,
-        "details": lists,
     }
     return Result(data, run_id=run.id)
 
 
-def _timeline(target: RunsTarget, connection: sa.Connection, run: Run) -> dict[str, Any]:
-    """Rows, batches and their milliseconds in equal steps of time, from the first commit to the last."""
-    table = target.journal.tables.batches
-    column = table.c
-    ours = _of(column.run_id, run)
-    first, last = connection.execute(
-        sa.select(sa.func.min(column.committed_ms), sa.func.max(column.committed_ms)).where(ours)
-    ).one()
-    if first is None:
-        return {"step_seconds": None, "steps": []}
-    width = max(1, (int(last) - int(first)) // STEPS + 1)
-    since = column.committed_ms - sa.literal(int(first), sa.BigInteger)
-    # The remainder, not a division: what that makes of whole numbers differs between engines.
-    start = (since - since % sa.literal(width, sa.BigInteger)).label("start")
-    rows = connection.execute(
+def _phases(target: RunsTarget, connection: sa.Connection, run: Run) -> list[dict[str, Any]]:
+    column = target.journal.tables.batches.c
+    found = connection.execute(
         sa.select(
-            start,
-            sa.func.sum(column.row_count),
+            column.run_id,
             sa.func.count(),
+            sa.func.sum(column.row_count),
             sa.func.sum(column.milliseconds),
             sa.func.max(column.milliseconds),
+            sa.func.min(column.committed_ms - column.milliseconds),
+            sa.func.max(column.committed_ms),
         )
-        .where(ours)
-        .group_by(start)
-        .order_by(start)
+        .where(of_run(column.run_id, run.id))
+        .group_by(column.run_id)
+        .order_by(sa.func.min(column.committed_ms))
     )
-    steps = [
-        {
-            "at_seconds": int(at) / 1000,
-            "rows": int(count_of_rows),
-            "batches": int(batches),
-            "mean_milliseconds": round(float(total) / int(batches), 1),
-            "longest_milliseconds": int(longest),
-        }
-        for at, count_of_rows, batches, total, longest in rows
-    ]
-    return {"step_seconds": width / 1000, "steps": steps}
-
-
-def _slowest(target: RunsTarget, connection: sa.Connection, run: Run) -> list[dict[str, Any]]:
-    column = target.journal.tables.batches.c
-    query = sa.select(column.run_id, column.range_number, column.row_count, column.milliseconds, column.committed_ms)
-    rows = connection.execute(query.where(_of(column.run_id, run)).order_by(column.milliseconds.desc()).limit(_SLOWEST))
     return [
         {
-            "phase": row.run_id.partition("/")[2] or "all",
-            "range": int(row.range_number),
-            "rows": int(row.row_count),
-            "milliseconds": int(row.milliseconds),
-            "committed": iso(int(row.committed_ms)),
+            "phase": name.partition("/")[2] or "all",
+            "batches": int(batches),
+            "rows": int(rows),
+            "began": iso(int(first)),
+            "ended": iso(int(last)),
+            "seconds": round((int(last) - int(first)) / 1000, 3),
+            "rows_per_second": round(int(rows) * 1000 / (int(last) - int(first)), 1) if last > first else None,
+            "average_ms": round(int(milliseconds) / int(batches), 1),
+            "slowest_ms": int(slowest),
         }
-        for row in rows
+        for name, batches, rows, milliseconds, slowest, first, last in found
+    ]
+
+
+def _timeline(
+    target: RunsTarget, connection: sa.Connection, run: Run, phases: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows done by equal parts of the time; parts without any are left out."""
+    if not phases:
+        return []
+    column = target.journal.tables.batches.c
+    mine = of_run(column.run_id, run.id)
+    first, last = connection.execute(
+        sa.select(sa.func.min(column.committed_ms), sa.func.max(column.committed_ms)).where(mine)
+    ).one()
+    width = max(1, (int(last) - int(first)) // POINTS + 1)
+    part = ((column.committed_ms - int(first)) // sa.literal(width, sa.BigInteger)).label("part")
+    numbered = sa.select(part, column.row_count).where(mine).subquery()
+    query = sa.select(numbered.c.part, sa.func.sum(numbered.c.row_count), sa.func.count())
+    rows = connection.execute(query.group_by(numbered.c.part).order_by(numbered.c.part))
+    return [
+        {
+            "at": iso(int(first) + int(number) * width),
+            "seconds": width / 1000,
+            "rows": int(count),
+            "batches": int(batches),
+        }
+        for number, count, batches in rows
     ]
 
 
 def _statements(target: RunsTarget, connection: sa.Connection, run: Run) -> list[dict[str, Any]]:
-    column = target.journal.tables.statements.c
-    query = sa.select(column.revision, column.state, column.sql_text, column.started_ms, column.finished_ms)
-    rows = connection.execute(query.where(column.run_id == run.id).order_by(column.started_ms, column.ordinal))
+    """The statements of a migration, in their order."""
+    table = target.journal.tables.statements
+    rows = connection.execute(
+        sa.select(table).where(table.c.run_id == run.id).order_by(table.c.started_ms, table.c.revision, table.c.ordinal)
+    )
     return [
         {
             "revision": row.revision,
@@ -111,6 +112,6 @@ def _statements(target: RunsTarget, connection: sa.Connection, run: Run) -> list
     ]
 
 
-def _of(column: sa.Column[str], run: Run) -> sa.ColumnElement[bool]:
-    """Rows of the run, or of one of its phases."""
-    return sa.or_(column == run.id, column.startswith(f"{run.id}/", autoescape=True))
+def of_run(column: sa.Column[str], run_id: str) -> sa.ColumnElement[bool]:
+    """What belongs to a run itself or to one of its phases."""
+    return sa.or_(column == run_id, column.startswith(f"{run_id}/", autoescape=True))
