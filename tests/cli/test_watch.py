@@ -16,7 +16,7 @@ def run_id(run_cli: Cli, tmp_path: Path) -> str:
     """A run that is at work, as far as the journal says."""
     run_cli.environment |= {"CHATCTL_DATABASE": f"sqlite:///{tmp_path / 'chat.db'}", "CHATCTL_LAYOUT": "worker"}
     assert run_cli("migrate", "up").exit_code == 0
-    (run,) = run_cli("runs", "list", "-o", "json").json["data"]["runs"]
+    run = run_cli("runs", "list", "-o", "json").json["data"]["runs"][0]
     set_status(tmp_path, "running")
     return str(run["run_id"])
 

@@ -33,7 +33,7 @@ def _parts(data: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[Html
     yield section("Statements", _rows(data["statements"], "revision", "sql", "state", "seconds"))
     slow = _rows(history["slowest_batches"], "phase", "range", "rows", "milliseconds", "committed")
     yield section("Slowest batches", slow)
-    yield section("What was asked for", facts(data["options"]))
+    yield section("What was asked for", facts({label(key): value for key, value in data["options"].items()}))
     yield section("Plan", facts(history["plan"]))
 
 

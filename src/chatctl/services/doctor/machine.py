@@ -18,11 +18,11 @@ check = registrar("machine", CHECKS)
 _OPTIONAL = "optional"
 _PYTHON = "3.11"
 _TIMEOUT_SECONDS = 10.0
-#: The programs that a backup drives, by the database's engine.
+#: The programs that a backup drives, by the database's engine; of each group one is enough.
 _DUMPERS = {
-    "mariadb": ("mariadb-dump",),
-    "mysql": ("mysqldump", "mariadb-dump"),
-    "postgresql": ("pg_dump", "pg_restore"),
+    "mariadb": (("mariadb-dump",),),
+    "mysql": (("mysqldump", "mariadb-dump"),),
+    "postgresql": (("pg_dump",), ("pg_restore",)),
 }
 
 
@@ -53,13 +53,12 @@ def docker(around: Surroundings) -> Iterator[Finding]:
 def dump_programs(around: Surroundings) -> Iterator[Finding]:
     """A backup drives the server's own dump program."""
     dialect = around.database().dialect
-    programs = _DUMPERS.get(dialect.name)
-    if programs is None:
+    groups = _DUMPERS.get(dialect.name)
+    if groups is None:
         raise NotApplicableError("SQLite needs no dump program")
     path = around.environ.get("PATH")
-    found = [name for name in programs if shutil.which(name, path=path)]
-    missing = [name for name in programs if name not in found]
-    if missing and not (dialect.name == "mysql" and found):
+    missing = [names[0] for names in groups if not any(shutil.which(name, path=path) for name in names)]
+    if missing:
         hint = f"Install the client programs of {dialect.title}."
         yield finding("dump-programs", "this machine", f"{' and '.join(missing)} can't be found.", hint)
 
