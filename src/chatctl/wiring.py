@@ -5,10 +5,9 @@ Everything is built when it is first asked for, so that a command pays only for 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache, cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from chatctl.services.chatting.answering import Model
     from chatctl.services.chatting.systems import Foundations, Numbered
     from chatctl.services.counters.issuing import Issuer
-    from chatctl.services.doctor.base import Surroundings
     from chatctl.services.identity.accounts import Directory
     from chatctl.services.identity.tokens import Tokens
     from chatctl.services.permissions.probing import Prober
@@ -277,7 +275,7 @@ class Wiring:
 
         elsewhere = replica_url or database_url
         database = (
-            self._database_at(elsewhere, replica_url is not None) if elsewhere else self.database(read_only=read_only)
+            self.database_at(elsewhere, replica_url is not None) if elsewhere else self.database(read_only=read_only)
         )
         journal = Journal(database, self.settings.journal_schema)
         return System(
@@ -289,27 +287,8 @@ class Wiring:
             environment=describe(self.settings, Path.cwd()),
         )
 
-    def surroundings(self, replica_url: str | None, env_file: Path) -> Surroundings:
-        """What the doctor looks at; nothing is opened before a check asks for it."""
-        from chatctl.services.doctor.base import Surroundings
-
-        reading = cache(lambda: self.database(read_only=True))
-        unused = self.settings.entries["redis.url"].is_default and not (self.settings.data_dir / "redis").exists()
-        return Surroundings(
-            settings=self.settings,
-            layout=self.layout,
-            database=reading,
-            migration=cache(lambda: self.migration(read_only=True)),
-            redis=None if unused else cache(lambda: self._redis_at(self.settings.redis.url.reveal())),
-            repository=cache(self.repository),
-            permissions=lambda: self.permission_source,
-            replica=cache(partial(self._database_at, replica_url, True)) if replica_url else None,
-            environ=os.environ,
-            cwd=Path.cwd(),
-            env_file=env_file,
-        )
-
-    def _database_at(self, url: str, read_only: bool) -> Database:
+    def database_at(self, url: str, read_only: bool) -> Database:
+        """The database at another URL than the context's."""
         database = Database(url, read_only=read_only)
         self._opened.callback(database.close)
         return database
@@ -318,11 +297,11 @@ class Wiring:
         if not self.layout.redis or (database_url is not None and redis_url is None):
             return None
         if redis_url is not None:
-            return self._redis_at(redis_url)
+            return self.redis_at(redis_url)
         unused = self.settings.entries["redis.url"].is_default and not (self.settings.data_dir / "redis").exists()
         return None if unused else self.redis
 
-    def _redis_at(
+    def redis_at(
         self,
         url: str,
         data_dir: Path | None = None,
@@ -330,6 +309,7 @@ class Wiring:
         *,
         named_as_cluster: bool = False,
     ) -> RedisStores:
+        """Redis at another URL than the context's."""
         from chatctl.stores.redis.stores import RedisStores
 
         numbers = self.settings.redis
@@ -355,7 +335,7 @@ class Wiring:
 
         with TemporaryDirectory(prefix="chatctl-drill-") as folder:
             require_version(Path(folder) / "redis", version)
-            stores = self._redis_at("embedded", Path(folder), named_as_cluster=clustered)
+            stores = self.redis_at("embedded", Path(folder), named_as_cluster=clustered)
             try:
                 yield stores
             finally:
@@ -385,7 +365,7 @@ class Wiring:
     @cached_property
     def serving_redis(self) -> RedisStores:
         """Redis for whoever serves requests: an answer that takes too long is none. Limits are counted there too."""
-        return self._redis_at(self.settings.redis.url.reveal(), patience_seconds=_PATIENCE_SECONDS)
+        return self.redis_at(self.settings.redis.url.reveal(), patience_seconds=_PATIENCE_SECONDS)
 
     @cached_property
     def gateway(self) -> Gateway:

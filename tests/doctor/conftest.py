@@ -16,6 +16,7 @@ import yaml
 from tests.support.cli import clean_environment
 from tests.support.servers import MariaDBServer, RedisServer, own_server
 
+from chatctl.cli.surroundings import surroundings
 from chatctl.layouts import loader
 from chatctl.services.doctor import checking
 from chatctl.services.doctor.base import Limits
@@ -42,7 +43,7 @@ class Doctor:
         environ = {**clean_environment(self.folder), **self.variables}
         settings = load_settings(Flags(None, None, None, None, None), environ, self.folder)
         with closing(Wiring(settings)) as wiring:
-            around = wiring.surroundings(self.replica, self.folder / ".env")
+            around = surroundings(wiring, self.replica, self.folder / ".env")
             around = replace(around, environ=environ, cwd=self.folder, limits=replace(Limits(), **self.limits))
             (row,) = checking.examine(around, names=[name]).data["checks"]
         self.detail = row["detail"]

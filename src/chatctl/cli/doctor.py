@@ -9,6 +9,7 @@ import typer
 
 from chatctl.cli.groups import command
 from chatctl.cli.runtime import run, run_unwired
+from chatctl.cli.surroundings import surroundings
 from chatctl.domain.result import Result
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def doctor(
     def examined(wiring: Wiring) -> Result:
         from chatctl.services.doctor import checking
 
-        return checking.examine(wiring.surroundings(replica, env_file), purposes or (), names or ())
+        return checking.examine(surroundings(wiring, replica, env_file), purposes or (), names or ())
 
     if list_checks:
         run_unwired(ctx, "doctor", listed)

@@ -12,6 +12,7 @@ from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
 from chatctl.cli.options import Confirm, DryRun
 from chatctl.cli.runtime import invocation_of, run
+from chatctl.cli.surroundings import surroundings
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
 
@@ -101,7 +102,7 @@ def check(
         from chatctl.services.record import proving
 
         _agree(ctx, wiring, "Note what is found in the record?", dry_run)
-        target, around = wiring.migration(read_only=dry_run), wiring.surroundings(None, env_file)
+        target, around = wiring.migration(read_only=dry_run), surroundings(wiring, None, env_file)
         return proving.check(target, around, proving.Places(base_url, code, env_file), dry_run=dry_run)
 
     run(ctx, "record check", work)
