@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.support.backups import Invoke, Site, make_site, redis_client
 from tests.support.legacy import make_legacy
 
@@ -88,6 +89,16 @@ def _chat_of_the_run(site: Site) -> tuple[str, str]:
     return str(row[0]), str(row[1])
 
 
+def tables(site: Site) -> list[str]:
+    """Every table that is there."""
+    database = Database(site.url)
+    try:
+        with database.connect() as connection:
+            return sa.inspect(connection).get_table_names()
+    finally:
+        database.close()
+
+
 def counts(site: Site) -> dict[tuple[str, str | None], int]:
     """The rows of chats and messages, and the messages that name a chat."""
     rows = site.rows()
@@ -125,6 +136,7 @@ def test_migrate_regroup_writes_rollback_leaves_the_legacy_state_and_loses_what_
         name: rows[name] for name in _LEGACY
     }
     assert (len(since["messages"]), len(since["mentors"])) == (12, 0)
+    assert not [name for name in tables(site) if name.startswith(("chatctl_rollback", "chatctl_regroup"))]
     assert site.schema() == schema
     assert chatctl("migrate", "status")["data"]["current"] == ["mentor_0001"]
 
@@ -150,6 +162,7 @@ def test_a_rollback_goes_back_to_the_run_that_is_named(site: Site, chatctl: Chat
 
     chatctl("rollback", "run", "--to", regrouped, "--confirm", "default")
     assert (len(site.rows()["chats"]), chatctl("migrate", "status")["data"]["current"]) == (0, ["mentor_0003"])
+    assert not [name for name in tables(site) if name.startswith(("chatctl_rollback", "chatctl_regroup"))]
     chatctl("rollback", "run", "--to", first, "--confirm", "default")
 
     assert chatctl("migrate", "status")["data"]["current"] == ["mentor_0001"]

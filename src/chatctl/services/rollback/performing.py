@@ -120,9 +120,10 @@ class Performer:
         with self._target.journal.database.connect() as connection:
             run = self._target.journal.runs.get(connection, step.of)
         if not run.totals.get("undone"):
-            scheme = scheme_of(self._target.regroup, run)
-            with self._target.journal.database.begin() as connection:
-                self._owners.remember(connection, self._target.regroup.work_tables(run, scheme))
+            if self._chats_go:
+                work = self._target.regroup.work_tables(run, scheme_of(self._target.regroup, run))
+                with self._target.journal.database.begin() as connection:
+                    self._owners.remember(connection, work)
             _require_end(undoing.undo(self._target.regroup, step.of, Crew(self._progress, self._stop)))
 
     def _migrate_down(self, step: Step) -> None:
@@ -141,14 +142,20 @@ class Performer:
 
     def _take_owners_away(self) -> None:
         """Users and mentors that a run made for its chats: with the chats gone they are nobody's."""
-        undone = self._plan.find_all(steps.REGROUP)
-        chats = self._target.migration.layout.entity(rule_of(self._target.migration.layout).into) if undone else None
-        if chats is None or self._plan.schema is None or chats.table in self._plan.schema:
+        if not self._chats_go:
             return
-        database = self._target.journal.database
-        with database.begin() as connection:
-            run = self._target.journal.runs.get(connection, str(undone[0].of))
+        undone = self._plan.find_all(steps.REGROUP)[0]
+        with self._target.journal.database.begin() as connection:
+            run = self._target.journal.runs.get(connection, str(undone.of))
             self._owners.take_away(connection, scheme_of(self._target.regroup, run))
+
+    @property
+    def _chats_go(self) -> bool:
+        """Whether chats were made by a run and go with the schema, so that their owners may have to go too."""
+        layout = self._target.migration.layout
+        if not self._plan.find_all(steps.REGROUP) or self._plan.find(steps.SCHEMA) is None:
+            return False
+        return layout.entity(rule_of(layout).into).table not in (self._plan.schema or {})
 
     def _restore_backup(self, step: Step) -> None:
         assert step.of is not None
