@@ -22,7 +22,7 @@ def plan(data: Data) -> Iterator[Block]:
     yield from (Paragraph(f"Can't be undone: {each}.") for each in data["stuck"])
     numbered = [{"": number, **step} for number, step in enumerate(data["steps"], 1)]
     yield rows(numbered, "", "step", "what", title="Steps")
-    yield rows(data["losses"], *_LOSSES, title="Written since, and lost", empty="Written since, and lost: nothing.")
+    yield rows(data["losses"], *_LOSSES, title="Written since, and lost", empty="nothing")
     kept = [{"table": name, "rows": count} for name, count in data["kept"].items()]
     if kept:
         yield rows(kept, "table", "rows", title="Written since, and kept")
@@ -37,7 +37,7 @@ def run(data: Data) -> Iterator[Block]:
         return
     yield facts({"to": _spelled(data["to"]), "schema": data["revision"], "ok": data["ok"]})
     yield rows(data["checks"], *_CHECKS, title="Checks")
-    yield rows(data["losses"], *_LOSSES, title="Written since, and lost", empty="Written since, and lost: nothing.")
+    yield rows(data["losses"], *_LOSSES, title="Written since, and lost", empty="nothing")
     yield from _by_hand(data)
 
 
