@@ -38,6 +38,8 @@ from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.tables import LayoutTables
 
 USERS, MENTORS = 20_000, 20
+#: As many as the machine has cores that the figures of docs/benchmarks.md come from.
+WORKERS = 2
 SERVERS = {"mariadb": MariaDBServer, "postgresql": PostgreSQLServer}
 #: A stock server's memory: what the tests' servers are given is less.
 STOCK = {
@@ -137,9 +139,9 @@ CONTENDERS = {
 
 
 def regroup(database: Database) -> None:
-    """chatctl's own run, from the first look to the last."""
+    """chatctl's own run, from the first look to the last: `regroup run --workers 2`."""
     target = RegroupTarget(database, load_layout("mentor"), Journal(database))
-    running.start(target, target.grouping(Request()), crew())
+    running.start(target, target.grouping(Request()), crew(workers=WORKERS))
 
 
 def messages(count: int) -> Iterator[tuple[Any, ...]]:

@@ -89,7 +89,12 @@ class Driver:
             self._target.journal,
             number,
             phase,
-            pace=Pace(start=phase.first_batch, fixed=self._crew.batch_size),
+            pace=Pace(
+                start=phase.first_batch,
+                target_ms=phase.target_ms,
+                largest=phase.largest_batch,
+                fixed=self._crew.batch_size,
+            ),
             progress=self._crew.progress,
             stop=self._crew.stop,
             guard=self._crew.guard,

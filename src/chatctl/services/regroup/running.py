@@ -17,10 +17,11 @@ from chatctl.services.regroup.planning import check_fresh, make_plan
 from chatctl.services.regroup.target import KIND, RegroupTarget
 from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.locks import RunLock
-from chatctl.stores.sql.regroup import Scheme, WorkTables, checks
+from chatctl.stores.sql.regroup import Scheme, WorkTables
 from chatctl.stores.sql.regroup.assign import Assign, AssignAlongSpine
 from chatctl.stores.sql.regroup.making import MakeChats, MakeCompanions
 from chatctl.stores.sql.regroup.phase import Phase
+from chatctl.stores.sql.regroup.scheme import Baseline
 from chatctl.stores.sql.regroup.settle import Settle
 from chatctl.stores.sql.regroup.survey import Spine, Survey
 from chatctl.stores.sql.regroup.titles import FirstMessageTitles
@@ -100,7 +101,7 @@ def find(target: RegroupTarget, run_id: str | None) -> Run:
 
 def scheme_of(target: RegroupTarget, run: Run) -> Scheme:
     """What the layout's columns mean to that run."""
-    return target.scheme(Grouping.from_json(run.options))
+    return target.scheme(Grouping.from_json(run.options), Baseline.from_json(run.totals["before"]))
 
 
 def _check_options(unfinished: Run, grouping: Grouping) -> None:
@@ -124,18 +125,13 @@ def _begin(
         if saved_plan is not None:
             check_fresh(make_plan(target, connection, grouping).data, saved_plan)
         now = target.database.dialect.now(connection)
-        cutoff = now - timedelta(seconds=_SETTLED_SECONDS)
-        columns = target.compared(connection, scheme)
-        before = {
-            "cutoff": cutoff.isoformat(),
-            "columns": columns,
-            **checks.checksum(connection, scheme, columns, cutoff),
-        }
+        before = Baseline(target.compared(connection, scheme), now - timedelta(seconds=_SETTLED_SECONDS))
     point = RestorePoint(now, take_backup() if take_backup else None)
     fingerprint = saved_plan["fingerprint"] if saved_plan else None
     with target.database.begin() as connection:
         run = runs.start(connection, KIND, target.layout.name, LOCK, grouping.as_json(), fingerprint)
-        runs.note(connection, run.id, {"before": before, KEY: point.as_json()})
+        runs.note(connection, run.id, {"before": before.as_json(), KEY: point.as_json()})
+        run = runs.get(connection, run.id)
     return _take_up(target, run)
 
 

@@ -16,7 +16,7 @@ from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import columns_present, take_snapshot
 from chatctl.stores.sql.journal import Journal, Run
 from chatctl.stores.sql.regroup import Scheme, WorkTables
-from chatctl.stores.sql.regroup.scheme import rule_of
+from chatctl.stores.sql.regroup.scheme import Baseline, rule_of
 from chatctl.stores.sql.tables import LayoutTables
 
 #: What the journal calls these runs.
@@ -69,9 +69,9 @@ class RegroupTarget:
             until=instant(request.until) if request.until else None,
         )
 
-    def scheme(self, grouping: Grouping) -> Scheme:
+    def scheme(self, grouping: Grouping, baseline: Baseline | None = None) -> Scheme:
         """What the layout's columns mean to `grouping` on this engine."""
-        return Scheme(self.layout, self.tables, self.database.dialect, grouping)
+        return Scheme(self.layout, self.tables, self.database.dialect, grouping, baseline)
 
     def work_tables(self, run: Run, scheme: Scheme) -> WorkTables:
         """What `run` keeps beside the data."""
@@ -102,11 +102,11 @@ class RegroupTarget:
         if not self.database.exists:
             raise CannotConnectError(f"{self.database.where}: there is no such file.", hint="Check the path.")
 
-    def compared(self, connection: sa.Connection, scheme: Scheme) -> list[str]:
+    def compared(self, connection: sa.Connection, scheme: Scheme) -> tuple[str, ...]:
         """The message's columns that a regrouping must leave alone, as far as this database has them."""
         present = columns_present(self.snapshot(connection)).get(scheme.messages.name, set())
         changed = {scheme.link_key, *scheme.filled}
-        return [key for key, column in scheme.messages.c.items() if key not in changed and column.name in present]
+        return tuple(key for key, column in scheme.messages.c.items() if key not in changed and column.name in present)
 
     def _keys(self, text: str) -> tuple[str, ...]:
         source = self.layout.entity(rule_of(self.layout).source)

@@ -285,11 +285,15 @@ class Dialect(ABC):
         return sa.tuple_(*columns) > sa.tuple_(*literals)
 
     @abstractmethod
-    def row_number_sum(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
-        """The sum, over all rows, of a number that stands for the values of `columns`.
+    def row_number(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
+        """A number from 0 to 2³²−1 that stands for the values of `columns` in a row.
 
-        Much cheaper than `fingerprint`, and good for one engine alone: to see that the same rows are still the same.
+        Much cheaper than a digest, and good for one engine alone: to see that the same rows are still the same.
         """
+
+    def apart(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        """A query whose expressions are computed once a row, also where another one groups its rows."""
+        return rows
 
     def least(self, *values: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """The smallest of the values, none of them null."""

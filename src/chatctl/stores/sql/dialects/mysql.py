@@ -202,10 +202,10 @@ class MySQL(Dialect):
         """Spared, where InnoDB's list of foreign keys says that nothing else refers to them."""
         return spared_search(connection, self._foreign_keys, parent, joins)
 
-    def row_number_sum(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
+    def row_number(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
         """CRC32."""
-        texts = [sa.func.coalesce(column, "\0") for column in columns]
-        return sa.func.sum(sa.func.crc32(sa.func.concat_ws("\x1f", *texts)))
+        texts = [sa.func.coalesce(column, "\0") if column.nullable else column for column in columns]
+        return sa.func.crc32(sa.func.concat_ws("\x1f", *texts), type_=sa.BigInteger())
 
     def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Texts as their bytes: most collations take upper case for lower, and blanks at the end for nothing."""

@@ -196,10 +196,11 @@ class PostgreSQL(Dialect):
             joined = joined.op("||")(part)
         return joined
 
-    def row_number_sum(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
+    def row_number(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
         """The hash of the server's own hash indexes, as it has been the same since version 11."""
         texts = [sa.func.coalesce(sa.cast(column, sa.Text), "\x01") for column in columns]
-        return sa.func.sum(sa.cast(sa.func.hashtextextended(sa.func.concat_ws("\x1f", *texts), 0), sa.Numeric))
+        hashed = sa.func.hashtextextended(sa.func.concat_ws("\x1f", *texts), 0, type_=sa.BigInteger())
+        return hashed.bitwise_and(0xFFFFFFFF)
 
     def prefer_indexes(self, connection: sa.Connection) -> None:
         """Nested loops over indexes: the planner's guesses lag behind tables that a run has just filled."""

@@ -97,7 +97,7 @@ class SQLite(Dialect):
             connection.isolation_level = None
             connection.create_function("md5", 1, _md5, deterministic=True)
             connection.create_function("chatctl_hex", 1, _from_hex, deterministic=True)
-            connection.create_aggregate("chatctl_sum", -1, _CrcSum)
+            connection.create_function("chatctl_crc", 1, _crc, deterministic=True)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             if not read_only:
@@ -290,9 +290,16 @@ class SQLite(Dialect):
         statement = insert(table).from_select(list(keys), rows)
         return statement.on_conflict_do_update(index_elements=[table.c[key]], set_=merge(table.c, statement.excluded))
 
-    def row_number_sum(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
-        """An aggregate of chatctl's own: SQLite has no function that hashes."""
-        return sa.func.chatctl_sum(*(sa.type_coerce(column, sa.Text) for column in columns), type_=sa.BigInteger())
+    def row_number(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
+        """A function of chatctl's own: SQLite has none that hashes. Joining the values is left to SQLite."""
+        parts: list[sa.ColumnElement[str]] = []
+        for column in columns:
+            parts += [sa.func.coalesce(sa.type_coerce(column, sa.Text), "\x01"), sa.literal("\x1f")]
+        return sa.func.chatctl_crc(self.concat(parts), type_=sa.BigInteger())
+
+    def apart(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        """With a limit that limits nothing: without one SQLite sorts whole rows, and computes afterwards."""
+        return rows.limit(-1)
 
     def least(self, *values: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """min() of several arguments."""
@@ -338,19 +345,8 @@ def _from_hex(digits: str) -> int:
     return int(digits, 16)
 
 
-class _CrcSum:
-    """An aggregate: the sum of each row's CRC-32."""
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    def step(self, *values: object) -> None:
-        """One row."""
-        self._sum += zlib.crc32(repr(values).encode())
-
-    def finalize(self) -> int:
-        """The sum."""
-        return self._sum
+def _crc(text: str) -> int:
+    return zlib.crc32(text.encode())
 
 
 def _md5(text: str) -> str:

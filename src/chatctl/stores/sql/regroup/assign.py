@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.regroup.counting import link_is_enforced
-from chatctl.stores.sql.regroup.keyrange import KeyRange
-from chatctl.stores.sql.regroup.phase import Phase, changed
+from chatctl.stores.sql.regroup.keyrange import KeyRange, slices_of
+from chatctl.stores.sql.regroup.phase import Phase, changed, joins
 from chatctl.stores.sql.regroup.spine import SpinePhase, as_of
 from chatctl.stores.sql.regroup.worktables import JOINED
 
@@ -22,11 +22,14 @@ class Assign(Phase):
     name: ClassVar[str] = "assign"
     title: ClassVar[str] = "moving messages"
     _server_knows_chats = False
+    _joins = True
 
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Slices of the messages' keys."""
         self._server_knows_chats = link_is_enforced(connection, self.scheme)
-        return KeyRange(self.scheme.id).slices(connection)
+        self._joins = joins(connection, self.work)
+        parts = slices_of(connection, self.scheme.dialect, self.scheme.messages)
+        return KeyRange(self.scheme.id).slices(connection, parts)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Moves the next `size` messages."""
@@ -75,10 +78,10 @@ class Assign(Phase):
     def _note_joined(
         self, connection: sa.Connection, chat_id: sa.ColumnElement[str], chosen: list[sa.ColumnElement[bool]]
     ) -> None:
+        if not self._joins:
+            return
         chats = self.work.chats.c
         there = sa.select(chats.chat_id).where(chats.fate == JOINED)
-        if connection.execute(there.limit(1)).first() is None:
-            return
         rows = sa.select(self.scheme.id, chat_id).where(*chosen, chat_id.in_(there))
         connection.execute(self.work.joined.insert().from_select(["id", "chat_id"], rows))
 
@@ -88,6 +91,12 @@ class AssignAlongSpine(SpinePhase):
 
     name: ClassVar[str] = "assign"
     title: ClassVar[str] = "moving messages"
+    _joins = True
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Ranges of digests."""
+        self._joins = joins(connection, self.work)
+        return super().bounds(connection)
 
     def work_on(
         self, connection: sa.Connection, rows: sa.Select[Any], first: sa.Row[Any], last: sa.Row[Any]
@@ -96,11 +105,19 @@ class AssignAlongSpine(SpinePhase):
         scheme = self.scheme
         placed = self._placed(rows, self._chats_between(connection, first, last)).subquery()
         free = sa.and_(scheme.id == placed.c.id, *scheme.eligible())
+        self._note_joined(connection, placed, free)
         note_own_keys(self, connection, free, placed)
         values: dict[str, Any] = {
             scheme.link_key: placed.c.chat_id, **{key: scheme.values[key] for key in scheme.filled}
         }  # fmt: skip
         return {"messages_moved": changed(connection, scheme.messages.update().where(free).values(values))}
+
+    def _note_joined(self, connection: sa.Connection, placed: sa.Subquery, free: sa.ColumnElement[bool]) -> None:
+        if not self._joins:
+            return
+        there = sa.select(self.work.chats.c.chat_id).where(self.work.chats.c.fate == JOINED)
+        rows = sa.select(self.scheme.id, placed.c.chat_id).where(free, placed.c.chat_id.in_(there))
+        connection.execute(self.work.joined.insert().from_select(["id", "chat_id"], rows))
 
     def _chats_between(self, connection: sa.Connection, first: sa.Row[Any], last: sa.Row[Any]) -> sa.Select[Any]:
         """The chats that messages from `first` to `last` can be in."""

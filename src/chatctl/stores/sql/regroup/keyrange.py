@@ -10,9 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatctl.stores.sql.batches.work import Position
+from chatctl.stores.sql.dialects import Dialect
+from chatctl.stores.sql.regroup.scheme import Scheme
+from chatctl.stores.sql.regroup.worktables import WorkTables
 
-#: Into how many ranges the keys are shared out, so that workers that come later still find some.
+#: Into how many ranges keys are shared out at most, so that workers that come later still find some.
 SLICES = 16
+#: A range of fewer rows isn't worth its own claim.
+_ROWS_A_SLICE = 50_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class KeyRange:
         upper = after if rows == 0 else upper
         return Step(rows, upper, sa.and_(sa.true(), *between(self.column, after, upper)), rows < size)
 
-    def slices(self, connection: sa.Connection, parts: int = SLICES) -> list[Position]:
+    def slices(self, connection: sa.Connection, parts: int) -> list[Position]:
         """About equal ranges of keys that cover all there are and all that may come."""
         cuts = self._cuts(connection, parts)
         edges = [None, *cuts, None]
@@ -59,6 +64,19 @@ class KeyRange:
         # The server's own order decides: it may not be that of code points.
         chosen = sa.select(self.column).where(self.column.in_(sorted(found - {None}))).order_by(self.column)
         return list(connection.scalars(chosen))
+
+
+def slices_of(connection: sa.Connection, dialect: Dialect, table: sa.Table, rows_a_slice: int = _ROWS_A_SLICE) -> int:
+    """Into how many ranges the rows of `table` are worth being shared out: one where only one can write at a time."""
+    if dialect.in_process:
+        return 1
+    size = dialect.table_sizes(connection, [table.name], table.schema).get(table.name)
+    return max(4, min(SLICES, size.rows // rows_a_slice if size else 1))
+
+
+def chat_slices(connection: sa.Connection, scheme: Scheme, work: WorkTables) -> list[Position]:
+    """Slices of the IDs of a run's chats."""
+    return KeyRange(work.chats.c.chat_id).slices(connection, slices_of(connection, scheme.dialect, work.chats))
 
 
 def between(column: sa.Column[Any], after: Any, upto: Any) -> list[sa.ColumnElement[bool]]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, whole
+from chatctl.stores.sql.regroup.keyrange import KeyRange, chat_slices, whole
 from chatctl.stores.sql.regroup.phase import Phase, changed
 from chatctl.stores.sql.regroup.scheme import FIRST, LAST, Companion
 from chatctl.stores.sql.regroup.worktables import JOINED, MADE
@@ -67,7 +67,7 @@ class MakeChats(Phase):
 
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Slices of the chats' IDs."""
-        return KeyRange(self.work.chats.c.chat_id).slices(connection)
+        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Makes the next `size` chats, in the order of their IDs."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from chatctl.stores.sql.batches import Work
 from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.regroup.scheme import Scheme
-from chatctl.stores.sql.regroup.worktables import WorkTables
+from chatctl.stores.sql.regroup.worktables import JOINED, WorkTables
 
 
 class Phase(Work):
@@ -20,8 +20,10 @@ class Phase(Work):
     #: What it does, for people, and what it counts.
     title: ClassVar[str]
     unit: ClassVar[str] = "messages"
-    #: How many rows the first batch takes; the pace goes on from there.
-    first_batch: ClassVar[int] = 5_000
+    #: How many rows the first batch takes and the largest may take, and how long one should last.
+    first_batch: int = 10_000
+    largest_batch: ClassVar[int] = 100_000
+    target_ms: ClassVar[int] = 500
 
     def __init__(self, scheme: Scheme, work: WorkTables, round_number: int) -> None:
         self.scheme = scheme
@@ -34,6 +36,12 @@ class Phase(Work):
 
     def committed(self, position: Position) -> None:
         """Nothing outside the database needs to know."""
+
+
+def joins(connection: sa.Connection, work: WorkTables) -> bool:
+    """Whether some of the run's chats were there before it. Known once the pass has made its chats."""
+    there = sa.select(work.chats.c.chat_id).where(work.chats.c.fate == JOINED)
+    return connection.execute(there.limit(1)).first() is not None
 
 
 def changed(connection: sa.Connection, statement: sa.Insert | sa.Update | sa.Delete) -> int:

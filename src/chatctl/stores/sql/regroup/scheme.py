@@ -35,13 +35,38 @@ class Companion:
     key: str
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """What must be the same after a run: the message's columns `keys`, in messages not younger than `cutoff`."""
+
+    keys: tuple[str, ...]
+    cutoff: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return {"columns": list(self.keys), "cutoff": self.cutoff.isoformat()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Baseline:
+        """What `as_json` wrote."""
+        return cls(tuple(values["columns"]), datetime.fromisoformat(values["cutoff"]))
+
+
 class Scheme:
     """The regrouping of a layout's messages by `grouping`, in the words of one engine.
 
     Raises MissingEntityError where the layout can't be regrouped at all, UsageError where not by these keys.
     """
 
-    def __init__(self, layout: Layout, tables: LayoutTables, dialect: Dialect, grouping: Grouping) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        tables: LayoutTables,
+        dialect: Dialect,
+        grouping: Grouping,
+        baseline: Baseline | None = None,
+    ) -> None:
+        self.baseline = baseline
         self.layout = layout
         self.tables = tables
         self.dialect = dialect
@@ -85,6 +110,13 @@ class Scheme:
             sa.func.coalesce(column, sa.literal(_EPOCH, column.type), type_=column.type) if column.nullable else column
         )
 
+    @cached_property
+    def number(self) -> sa.ColumnElement[int]:
+        """A number that stands for what a run must leave alone in a message."""
+        if self.baseline is None:
+            return sa.literal(0, sa.BigInteger())
+        return self.dialect.row_number([self.messages.c[key] for key in self.baseline.keys])
+
     @property
     def filled(self) -> list[str]:
         """The message's own columns that take a default along with the chat."""
@@ -106,6 +138,12 @@ class Scheme:
         if self.grouping.ends is not None:
             conditions.append(self.at < sa.literal(self.grouping.ends, self.at.type))
         return conditions
+
+    def settled(self) -> sa.ColumnElement[bool]:
+        """What makes a message one that was there when the run began, as far as its time tells."""
+        if self.baseline is None:
+            return sa.true()
+        return self.at <= sa.literal(self.baseline.cutoff, self.at.type)
 
     def standalone(self) -> list[sa.ColumnElement[bool]]:
         """What makes a message stay without a chat: a key that it lacks."""

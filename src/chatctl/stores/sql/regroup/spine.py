@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
+from chatctl.stores.sql.regroup.keyrange import slices_of
 from chatctl.stores.sql.regroup.phase import Phase
 
 _HEX = "0123456789abcdef"
@@ -18,9 +19,13 @@ _HEX = "0123456789abcdef"
 class SpinePhase(Phase):
     """Work along the spine. Ranges end between groups; within one, batches follow each other."""
 
+    #: What is read of the spine beside its order.
+    besides: ClassVar[tuple[str, ...]] = ()
+
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Ranges of digests by their first digit, which are about equal."""
-        edges = [None, *_HEX[1:], None]
+        parts = slices_of(connection, self.scheme.dialect, self.scheme.messages)
+        edges = [None, *_HEX[16 // parts :: 16 // parts], None]
         return [{"from": low, "below": high} for low, high in pairwise(edges)]
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
@@ -55,7 +60,9 @@ class SpinePhase(Phase):
         if position:
             reached = (position["digest"], datetime.fromisoformat(position["at"]), position["id"])
             conditions.append(self.scheme.dialect.beyond(order, reached))
-        return sa.select(*order).where(*conditions).order_by(*order).limit(size)
+        return (
+            sa.select(*order, *(spine[name] for name in self.besides)).where(*conditions).order_by(*order).limit(size)
+        )
 
 
 def as_of(chats: Any, digest: Any, at: Any, identity: Any) -> sa.Select[Any]:

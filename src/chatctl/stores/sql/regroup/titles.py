@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange
+from chatctl.stores.sql.regroup.keyrange import KeyRange, chat_slices
 from chatctl.stores.sql.regroup.phase import Phase
 from chatctl.stores.sql.regroup.worktables import MADE
 
@@ -25,7 +25,7 @@ class FirstMessageTitles(Phase):
 
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Slices of the chats' IDs."""
-        return KeyRange(self.work.chats.c.chat_id).slices(connection)
+        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Names the next `size` chats."""

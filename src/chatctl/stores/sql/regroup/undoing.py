@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, between, whole
+from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices, whole
 from chatctl.stores.sql.regroup.phase import Phase, changed
 from chatctl.stores.sql.regroup.scheme import LAST, Scheme
 from chatctl.stores.sql.regroup.settle import actual
@@ -24,11 +24,11 @@ class TakeBackChats(Phase):
     name: ClassVar[str] = "undo"
     title: ClassVar[str] = "taking chats back"
     unit: ClassVar[str] = "chats"
-    first_batch: ClassVar[int] = 1_000
+    first_batch: int = 1_000
 
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Slices of the chats' IDs."""
-        return KeyRange(self.work.chats.c.chat_id).slices(connection)
+        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Takes the next `size` chats back."""
@@ -50,7 +50,7 @@ class TakeBackChats(Phase):
         self, connection: sa.Connection, within: sa.ColumnElement[bool], after: Any, upto: Any
     ) -> int:
         work, chats, scheme = self.work.chats, self.scheme.chats, self.scheme
-        now = actual(scheme, after, upto).subquery()
+        now = actual(scheme, between(scheme.link, after, upto)).subquery()
         grown = sa.exists().where(now.c.chat_id == work.c.chat_id, now.c.messages > work.c.messages)
         touched = [chats.c[key] > work.c.last_at for key in LAST if key in chats.c]
         renamed = sa.exists().where(scheme.chat_id == work.c.chat_id, sa.or_(sa.false(), *touched))

@@ -19,7 +19,7 @@ class Walk(SpinePhase):
 
     name: ClassVar[str] = "walk"
     title: ClassVar[str] = "finding pauses"
-    first_batch: ClassVar[int] = 10_000
+    besides: ClassVar[tuple[str, ...]] = ("number",)
 
     def work_on(
         self, connection: sa.Connection, rows: sa.Select[Any], first: sa.Row[Any], last: sa.Row[Any]
@@ -32,12 +32,13 @@ class Walk(SpinePhase):
         found = (
             sa.select(
                 chat_id.label("chat_id"), sa.literal(self.round), *scheme.values.values(),
-                parts.c.digest, parts.c.first_at, parts.c.first_id, parts.c.last_at, parts.c.messages,
+                parts.c.digest, parts.c.first_at, parts.c.first_id, parts.c.last_at, parts.c.messages, parts.c.checksum,
             )
             .select_from(parts.join(messages, scheme.id == parts.c.first_id))
             .order_by(chat_id)
         )  # fmt: skip
-        names = ["chat_id", "round", *scheme.grouping.by, "digest", "first_at", "first_id", "last_at", "messages"]
+        names = ["chat_id", "round", *scheme.grouping.by, "digest", "first_at", "first_id", "last_at", "messages",
+                 "checksum"]  # fmt: skip
         connection.execute(scheme.dialect.upsert(self.work.chats, names, found, "chat_id", self._merge))
         return {}
 
@@ -45,6 +46,7 @@ class Walk(SpinePhase):
         return {
             "last_at": self.scheme.dialect.greatest(there.last_at, new.last_at),
             "messages": there.messages + new.messages,
+            "checksum": there.checksum + new.checksum,
         }
 
     def _segments(self, rows: sa.Select[Any]) -> sa.Select[Any]:
@@ -61,6 +63,7 @@ class Walk(SpinePhase):
             sa.func.max(sa.case((first, numbered.c.id)), type_=numbered.c.id.type).label("first_id"),
             sa.func.max(numbered.c.at, type_=numbered.c.at.type).label("last_at"),
             sa.func.count().label("messages"),
+            sa.func.sum(numbered.c.number).label("checksum"),
         ).group_by(numbered.c.digest, numbered.c.segment)
 
     def _marked(self, rows: sa.Select[Any]) -> sa.Select[Any]:
@@ -81,7 +84,9 @@ class Walk(SpinePhase):
         moved_on = judged.c.chat != judged.c.chat_before
         begins = sa.case((judged.c.is_new == 1, 1), (judged.c.before.is_(None), 1), (moved_on, 1), else_=0)
         chat = sa.case((judged.c.is_new == 0, judged.c.chat))
-        return sa.select(judged.c.digest, judged.c.at, judged.c.id, begins.label("begins"), chat.label("chat"))
+        return sa.select(
+            judged.c.digest, judged.c.at, judged.c.id, judged.c.number, begins.label("begins"), chat.label("chat")
+        )
 
     def _placed(self, rows: sa.Select[Any]) -> sa.Select[Any]:
         """Each message with the time of the one before it, and the chat that is known for its place."""

@@ -35,7 +35,8 @@ class WorkTables:
     def chats(self) -> sa.Table:
         """The run's chats: keys, times, how many messages, and what became of each.
 
-        `round` says which pass over the messages found it; `digest` and `first_id` are what a pause is judged by.
+        `round` says which pass over the messages found it, `checksum` is the sum of its messages' numbers (see
+        `Scheme.number`); `digest` and `first_id` are what a pause is judged by.
         """
         at = self._scheme.at.type
         keys = [self._column(key) for key in self._scheme.grouping.by]
@@ -47,6 +48,7 @@ class WorkTables:
             sa.Column("first_at", at, nullable=False),
             sa.Column("last_at", at, nullable=False),
             sa.Column("messages", sa.BigInteger, nullable=False),
+            sa.Column("checksum", sa.BigInteger, nullable=False),
             sa.Column("fate", sa.SmallInteger, nullable=False, server_default="0"),
             sa.Column("last_before", at, nullable=True),
             *self._as_of(),
@@ -62,6 +64,7 @@ class WorkTables:
             sa.Column("digest", sa.String(32), primary_key=True),
             sa.Column("at", self._scheme.at.type, primary_key=True),
             sa.Column("id", self._id_type(), primary_key=True, autoincrement=False),
+            sa.Column("number", sa.BigInteger, nullable=False),
         )
 
     @cached_property
