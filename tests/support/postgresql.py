@@ -58,7 +58,7 @@ class PostgreSQLServer(Server):
 
     def _prepare(self) -> None:
         _driver()
-        initdb = _program("initdb")
+        initdb = program("initdb")
         password = self.folder / "password"
         password.write_text(PASSWORD)
         self._own(password)
@@ -79,7 +79,7 @@ class PostgreSQLServer(Server):
 
     def _command(self) -> list[str]:
         settings = {"unix_socket_directories": str(self.folder), **DEFAULTS, **self.settings}
-        command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port)]
+        command = [program("postgres"), "-D", str(self.data), "-p", str(self.port)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         return command
@@ -94,7 +94,7 @@ def _driver() -> Any:
     return psycopg
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parent.name))
     return find_program(name, *map(str, folders))
 

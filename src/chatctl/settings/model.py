@@ -60,6 +60,16 @@ class PurgePolicy:
 
 
 @dataclass(frozen=True)
+class ThrottleSettings:
+    """What long runs wait for; None means that they don't."""
+
+    replica: Secret | None
+    max_lag_seconds: int | None
+    max_running: int | None
+    max_statement_ms: int | None
+
+
+@dataclass(frozen=True)
 class Settings:
     """One context's values. `repr` holds no secret.
 
@@ -151,6 +161,16 @@ class Settings:
     def journal_schema(self) -> str | None:
         """The schema that holds the journal; None for the database's own."""
         return self._optional("journal.schema", str)
+
+    @property
+    def throttle(self) -> ThrottleSettings:
+        """What long runs wait for."""
+        return ThrottleSettings(
+            self._optional("throttle.replica", Secret),
+            self._optional("throttle.max_lag_seconds", int),
+            self._optional("throttle.max_running", int),
+            self._optional("throttle.max_statement_ms", int),
+        )
 
     @property
     def jwt_secret(self) -> Secret | None:

@@ -79,6 +79,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*
 RedisDatabase = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=65_535)]
 Days = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=36_500)]
 DaysByName = Annotated[dict[Text, Days], BeforeValidator(_from_json)]
+Limit = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
 Price = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)]
 Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=2**31 - 1)]
 Seconds = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, le=86_400)]
@@ -159,6 +160,15 @@ class Notify(Section):
     command: Text | None = None
 
 
+class Throttle(Section):
+    """What long runs wait for: a replica that lags behind, a server that is busy."""
+
+    replica: DatabaseUrl | None = None
+    max_lag_seconds: Limit | None = None
+    max_running: Limit | None = None
+    max_statement_ms: Limit | None = None
+
+
 class Serve(Section):
     """The embedded API. In a variable a list is JSON, or has commas."""
 
@@ -203,6 +213,8 @@ class Context(Section):
     migrations: Migrations = Migrations()
     journal: Journal = Journal()
     notify: Notify = Notify()
+
+    throttle: Throttle = Throttle()
     serve: Serve = Serve()
     model: Model = Model()
 

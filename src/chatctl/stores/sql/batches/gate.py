@@ -1,4 +1,7 @@
-"""What a run waits for between its batches, with no transaction open: a pause, a stop file, a time window."""
+"""What a run waits for between its batches, with no transaction open.
+
+A pause, a stop file, a time window, a replica that lags behind, a busy server.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.errors import InterruptedRunError, StoppedEarlyError
 from chatctl.stores.sql.batches.patience import patiently
+from chatctl.stores.sql.batches.throttle import Throttle
 from chatctl.stores.sql.journal import Journal, RunStatus
 
 _POLL_SECONDS = 0.5
@@ -29,8 +33,9 @@ class Limits:
 class Gate:
     """Asked before every batch of the run `run_id`; `True` lets it go on.
 
-    It waits while the run is paused or the stop file is there, and says why. Raises StoppedEarlyError at the end of
-    the window or of the time, InterruptedRunError where the run was cancelled.
+    It waits while the run is paused, while the stop file is there and while one of the journal's thresholds is passed,
+    and says why. Raises StoppedEarlyError at the end of the window or of the time, InterruptedRunError where the run
+    was cancelled.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Gate:
         self._stop = stop
         self._clock = clock
         self._started = time.monotonic()
+        self._throttle = Throttle(journal)
 
     def __call__(self) -> bool:
         """Waits until the run may go on; False where a stop was asked for meanwhile."""
@@ -60,7 +66,9 @@ class Gate:
         return False
 
     def _hindrance(self) -> str | None:
+        asked = time.monotonic()
         status = patiently(self._status)
+        taken = time.monotonic() - asked
         if status is RunStatus.CANCELLED:
             raise InterruptedRunError(
                 f"Run {self._run_id} was cancelled; what it did stays.",
@@ -71,7 +79,7 @@ class Gate:
         file = self._limits.stop_file
         if file is not None and file.exists():
             return f"Waiting while {file} is there."
-        return None
+        return patiently(lambda: self._throttle.reason(taken))
 
     def _status(self) -> RunStatus:
         with self._journal.database.connect() as connection:

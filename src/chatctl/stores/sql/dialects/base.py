@@ -100,6 +100,10 @@ class Dialect(ABC):
     def now(self, connection: sa.Connection) -> datetime:
         """The server's clock, aware and in UTC."""
 
+    def running(self, connection: sa.Connection) -> int:
+        """How many other sessions of the server are at work, as far as this account may see them."""
+        return 0
+
     # --- one at a time --------------------------------------------------------------------------------------
 
     @abstractmethod

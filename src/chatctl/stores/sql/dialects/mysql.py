@@ -95,6 +95,11 @@ class MySQL(Dialect):
         moment: datetime = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()
         return moment.replace(tzinfo=UTC)
 
+    def running(self, connection: sa.Connection) -> int:
+        """Threads_running, which counts the one that asks."""
+        row = connection.exec_driver_sql("SHOW GLOBAL STATUS LIKE 'Threads_running'").one()
+        return int(row[1]) - 1
+
     def try_lock(self, connection: sa.Connection, name: str) -> bool:
         """GET_LOCK without waiting, for this database alone: the server's locks are shared by all of them."""
         return (

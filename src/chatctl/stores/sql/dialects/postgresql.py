@@ -97,6 +97,11 @@ class PostgreSQL(Dialect):
         moment: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
         return moment
 
+    def running(self, connection: sa.Connection) -> int:
+        """Active sessions of clients; those of other accounts show only to a member of pg_read_all_stats."""
+        query = "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend'"
+        return int(connection.exec_driver_sql(f"{query} AND pid <> pg_backend_pid()").scalar_one())
+
     def try_lock(self, connection: sa.Connection, name: str) -> bool:
         """A session-level advisory lock, which belongs to this database alone."""
         return bool(

@@ -14,6 +14,7 @@ from chatctl.errors import JournalTooNewError, LockedError
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal.runs import Runs, now_ms
 from chatctl.stores.sql.journal.tables import JournalTables, journal_tables
+from chatctl.stores.sql.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from chatctl.stores.sql.revisions import Revisions
@@ -32,10 +33,19 @@ class Journal:
     With `qualified` each query names the schema, so that connections with a search path of their own find them too.
     """
 
-    def __init__(self, database: Database, schema: str | None = None, *, qualified: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        schema: str | None = None,
+        *,
+        qualified: bool = False,
+        thresholds: Thresholds | None = None,
+    ) -> None:
         self.database = database
         self._schema_setting = schema
         self._qualified = qualified
+        #: What runs that are journaled here wait for between their batches.
+        self.thresholds = thresholds or Thresholds()
 
     @property
     def schema(self) -> str | None:
