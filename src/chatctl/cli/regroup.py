@@ -81,6 +81,10 @@ def run_command(
     batch_size: BatchSize = None,
     workers: Workers = 1,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Work on that run too.")] = None,
+    retry_failed: Annotated[
+        str | None, typer.Option("--retry-failed", metavar="RUN", help="Try what that run has set aside again.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on moving what arrives, until it is stopped.")] = False,
     max_runtime: Annotated[
         str | None, typer.Option("--max-runtime", metavar="30m", help="Stop after that time; exit 12.")
     ] = None,
@@ -105,7 +109,9 @@ def run_command(
         from chatctl.services.regroup import driving, reporting, running
 
         limits = driving.limits(max_runtime, window, stop_file)
-        crew = replace(_crew(ctx, batch_size, workers), limits=limits)
+        crew = replace(_crew(ctx, batch_size, workers), limits=limits, follow=follow)
+        if retry_failed is not None:
+            return running.retry(wiring.regroup(), retry_failed, crew)
         if resume is not None:
             return running.join(wiring.regroup(), resume, crew)
         grouping, saved = _chosen(wiring, options, plan)

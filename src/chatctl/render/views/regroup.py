@@ -33,6 +33,8 @@ def run(data: Data) -> Iterator[Block]:
     yield facts(data, "messages_moved", "chats_created", "batches", "passes", "seconds", "rows_per_second")
     if data["chats_joined"]:
         yield Paragraph(f"{data['chats_joined']:,} chats were there before and took messages of theirs.")
+    if data["set_aside"]:
+        yield Paragraph(f"{data['set_aside']:,} messages could not be moved and were set aside.")
     if data["passes"] is not None and not data["messages_moved"]:
         yield Paragraph("Nothing to do.")
 

@@ -33,7 +33,7 @@ class Crew:
     """Who works on a run, how, and who watches.
 
     `batch_size` fixes the size of batches, which otherwise find their own. `guard` is called in each batch's
-    transaction and raises where the run may no longer write.
+    transaction and raises where the run may no longer write. `follow` keeps a run looking for what arrives.
     """
 
     progress: Progress
@@ -42,6 +42,7 @@ class Crew:
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
     guard: Callable[[sa.Connection], None] | None = None
+    follow: bool = False
 
 
 class Driver:
@@ -59,7 +60,7 @@ class Driver:
 
     def phase(self, phase: Phase, total: int | None = None) -> RunTotals | None:
         """Works until the phase is done, by whomever; None where a stop came first."""
-        number = f"{self._run.id}/{phase.round}{phase.name}"
+        number = self._number(phase)
         self._share_out(number, phase)
         self._crew.progress.note(f"{phase.title} …")
         self._crew.progress.start(total, phase.unit)
@@ -79,6 +80,21 @@ class Driver:
         self.counts = added(self.counts, counts)
         self.batches += batches
         return RunTotals(rows, batches, 0.0, True, counts)
+
+    def pause(self, seconds: float, phase: Phase) -> bool:
+        """Waits, then lets `phase`, which found nothing, begin anew; False where a stop was asked for meanwhile."""
+        self._crew.progress.note("Waiting for what arrives …")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not self._gate():
+                return False
+            time.sleep(_WAIT_SECONDS)
+        with self._database.begin() as connection:
+            self._ranges.forget(connection, self._number(phase))
+        return True
+
+    def _number(self, phase: Phase) -> str:
+        return f"{self._run.id}/{phase.round}{phase.name}"
 
     def _totals(self, number: str) -> tuple[int, int, int, dict[str, int]]:
         with self._database.connect() as connection:
@@ -103,6 +119,7 @@ class Driver:
 
     def _share_out(self, number: str, phase: Phase) -> None:
         with self._database.connect() as connection:
+            phase.look_around(connection)
             bounds = phase.bounds(connection)
         # Another process that joined the run may have shared it out in the same moment, which is as good.
         with contextlib.suppress(RepeatedKeyError), self._database.begin() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from chatctl.domain.grouping import Grouping
 from chatctl.domain.restore_points import KEY, RestorePoint
 from chatctl.domain.result import Notice, Outcome, Result
 from chatctl.errors import ChatctlError, NotFoundError, UnfinishedRunError
+from chatctl.services.regroup import setaside as reading
 from chatctl.services.regroup.driving import Crew, Driver, stopwatch
 from chatctl.services.regroup.planning import check_fresh, make_plan
 from chatctl.services.regroup.target import KIND, RegroupTarget
@@ -31,6 +33,8 @@ from chatctl.stores.sql.regroup.walk import Walk
 LOCK = "regroup"
 #: Passes after which a run ends although the application still writes messages of the old kind.
 MOST_PASSES = 20
+#: How long a run that follows the application waits between two looks.
+FOLLOW_SECONDS = 5.0
 #: Messages younger than this when a run begins may still be on their way: the checksum leaves them out.
 _SETTLED_SECONDS = 10
 
@@ -81,6 +85,24 @@ def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
     if not run.status.unfinished:
         raise NotFoundError(f"Run {run_id} is {run.status.value}: nothing is left to do in it.")
     return _go_on(target, _take_up(target, run), crew, resumed=True)
+
+
+def retry(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
+    """Tries the messages again that the run `run_id` has set aside.
+
+    Raises NotFoundError where it has set none aside, LockedError where a run is at work.
+    """
+    target.require_database()
+    run = find(target, run_id)
+    if run.status is not RunStatus.PARTIAL:
+        raise NotFoundError(f"Run {run_id} is {run.status.value}: it has no messages that were set aside.")
+    with RunLock(target.journal, LOCK) as lock:
+        with target.database.begin() as connection:
+            passes = run.totals.get("passes", 0)
+            target.journal.runs.note(connection, run.id, {**run.totals, "again_from": passes + 1})
+            run = target.journal.runs.resume(connection, run)
+            connection.execute(target.work_tables(run, scheme_of(target, run)).aside.delete())
+        return _go_on(target, _take_up(target, run), replace(crew, guard=lock.check), resumed=True)
 
 
 def find(target: RegroupTarget, run_id: str | None) -> Run:
@@ -148,22 +170,24 @@ def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool) -> 
     with ExitStack() as stack:
         taken = stack.enter_context(stopwatch())
         try:
-            passes = _passes(driver, work)
+            passes = _passes(driver, work, follow=crew.follow)
         except ChatctlError as problem:
             _record(target, work.run, RunStatus.INTERRUPTED, driver, str(problem))
             raise
     if passes is not None:
         work.tables.drop_spine(target.database)
-    status = RunStatus.INTERRUPTED if passes is None else RunStatus.DONE
-    totals = _record(target, work.run, status, driver, None)
+    aside = reading.aside(target.database, work.tables) if passes is not None else []
+    status = RunStatus.INTERRUPTED if passes is None else RunStatus.PARTIAL if aside else RunStatus.DONE
+    totals = _record(target, work.run, status, driver, None, passes)
     data = {
         **_figures(totals, driver.batches, taken["seconds"]),
         "passes": passes,
+        "set_aside": len(aside),
         "resumed": resumed,
         "options": work.run.options,
     }
     warnings = []
-    if passes is not None and passes >= MOST_PASSES:
+    if passes is not None and passes >= work.run.totals.get("again_from", 1) + MOST_PASSES - 1:
         warnings.append(
             Notice(
                 "still_arriving",
@@ -171,23 +195,32 @@ def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool) -> 
                 "Run it again once the old version has stopped, or keep it going with --follow.",
             )
         )
-    outcome = Outcome.DONE if passes is not None else Outcome.INTERRUPTED
-    return Result(data, outcome, work.run.id, tuple(warnings))
+    outcomes = {RunStatus.DONE: Outcome.DONE, RunStatus.PARTIAL: Outcome.PARTIAL}
+    outcome = outcomes.get(status, Outcome.INTERRUPTED)
+    return Result(data, outcome, work.run.id, tuple(warnings), reading.complaint(work.run.id, aside))
 
 
-def _passes(driver: Driver, work: _Work) -> int | None:
-    """How many passes it took until none was left to move; None where a stop came first."""
-    for number in range(1, MOST_PASSES + 1):
+def _passes(driver: Driver, work: _Work, *, follow: bool) -> int | None:
+    """How many passes it took until none was left to move; None where a stop came first.
+
+    With `follow` there is no last one: what arrives is taken until a stop comes.
+    """
+    again_from = work.run.totals.get("again_from", 1)
+    for number in itertools.count(1):
         look, *rest = _phases(work, number)
         looked = driver.phase(look)
+        while looked is not None and looked.rows == 0 and follow:
+            looked = driver.phase(look) if driver.pause(FOLLOW_SECONDS, look) else None
         if looked is None:
             return None
-        if looked.rows == 0:
+        if looked.rows == 0 and number >= again_from:
             return number
-        for phase in rest:
+        for phase in rest if looked.rows else ():
             if driver.phase(phase, looked.rows if phase.unit == look.unit else None) is None:
                 return None
-    return MOST_PASSES
+        if number >= again_from + MOST_PASSES - 1 and not follow:
+            return number
+    return None
 
 
 def _phases(work: _Work, number: int) -> list[Phase]:
@@ -199,10 +232,14 @@ def _phases(work: _Work, number: int) -> list[Phase]:
     return [kind(work.scheme, work.tables, number) for kind in kinds]
 
 
-def _record(target: RegroupTarget, run: Run, status: RunStatus, driver: Driver, error: str | None) -> dict[str, Any]:
+def _record(
+    target: RegroupTarget, run: Run, status: RunStatus, driver: Driver, error: str | None, passes: int | None = None
+) -> dict[str, Any]:
     with target.database.begin() as connection:
         now = target.journal.runs.get(connection, run.id)
         totals = now.totals | driver.counts
+        if passes is not None:
+            totals["passes"] = passes
         # Who cancelled or paused it from elsewhere has the last word.
         kept = now.status if now.status in (RunStatus.CANCELLED, RunStatus.PAUSED) and error else status
         target.journal.runs.finish(connection, run.id, kept, totals, error)

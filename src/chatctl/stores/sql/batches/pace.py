@@ -23,8 +23,11 @@ class Pace:
         return max(1, int(self._size))
 
     def went_well(self, rows: int, milliseconds: int) -> None:
-        """Moves the size towards the target time, by at most a factor of 1.5 up and 2 down."""
-        if self._fixed or rows < self.size // 2:
+        """Moves the size towards the target time or back to the fixed one, by at most 1.5 times up and 2 down."""
+        if self._fixed:
+            self._size = min(self._fixed, self._size * 1.5)
+            return
+        if rows < self.size // 2:
             return
         wanted = self._size * self._target_ms / max(1, milliseconds)
         self._size = min(self._largest, max(1.0, self._size / 2, min(wanted, self._size * 1.5)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from chatctl.errors import ConnectionLostError, RetryableError
 
@@ -15,14 +15,23 @@ TRIES = 8
 T = TypeVar("T")
 
 
-def retrying() -> Retrying:
-    """The attempts, with growing pauses between them; the last error is raised as it was."""
+def retrying(still_halving: Callable[[], bool] = lambda: False) -> Retrying:
+    """The attempts, with growing pauses between them; the last error is raised as it was.
+
+    While `still_halving` says so, another try is another, smaller piece of work: then there is no last one.
+    """
+    enough = stop_after_attempt(TRIES)
     return Retrying(
         retry=retry_if_exception_type((RetryableError, ConnectionLostError)),
         wait=wait_random_exponential(multiplier=0.1, max=10),
-        stop=stop_after_attempt(TRIES),
+        stop=lambda state: enough(state) and not _halves(state, still_halving),
         reraise=True,
     )
+
+
+def _halves(state: RetryCallState, still_halving: Callable[[], bool]) -> bool:
+    failed = state.outcome.exception() if state.outcome else None
+    return isinstance(failed, RetryableError) and still_halving()
 
 
 def patiently(action: Callable[[], T]) -> T:

@@ -78,6 +78,11 @@ class Ranges:
         ]
         connection.execute(self._table.insert(), rows)
 
+    def forget(self, connection: sa.Connection, run_id: str) -> None:
+        """Takes a run's ranges and batches out of the journal, so that it can be shared out anew."""
+        for table in (self._batches, self._table):
+            connection.execute(table.delete().where(table.c.run_id == run_id))
+
     def reread(self, connection: sa.Connection, claimed: Range) -> tuple[Range, bool]:
         """The range as the journal has it now, under the same claim, and whether it is at its end."""
         column = self._table.c

@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from chatctl.domain.progress import Progress, StopSignal
-from chatctl.errors import RetryableError
+from chatctl.errors import DatabaseError, RetryableError
 from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.pace import Pace
 from chatctl.stores.sql.batches.patience import patiently, retrying
 from chatctl.stores.sql.batches.ranges import Range, Ranges, worker_name
-from chatctl.stores.sql.batches.work import BatchOutcome, Work
+from chatctl.stores.sql.batches.work import BatchOutcome, Position, SettingAside, Work
 from chatctl.stores.sql.journal import Journal
+
+Batch = Callable[[sa.Connection, Position, Position, int], BatchOutcome]
 
 
 @dataclass(frozen=True)
@@ -94,32 +98,55 @@ class BatchRunner:
                 patiently(lambda: self._release(claimed))
 
     def _one_batch(self, claimed: Range) -> tuple[Range, bool]:
-        token = secrets.token_hex(16)
-        for attempt in retrying():
-            with attempt:
-                after, outcome = self._try_batch(claimed, token, again=attempt.retry_state.attempt_number > 1)
+        try:
+            after, outcome = self._patiently(claimed, self._work.batch)
+        except DatabaseError as problem:
+            after, outcome = self._without_a_row(claimed, problem)
         self._work.committed(after.position)
         self._progress.advance(after.rows_done - claimed.rows_done)
         return after, outcome
 
-    def _try_batch(self, claimed: Range, token: str, *, again: bool) -> tuple[Range, bool]:
+    def _without_a_row(self, claimed: Range, problem: DatabaseError) -> tuple[Range, bool]:
+        """Tries less, down to one row; sets that aside if it still fails alone. Raises where the work can't."""
+        work = self._work
+        if not isinstance(work, SettingAside):
+            raise problem
+        if self._pace.size > 1:
+            self._pace.failed()
+            return claimed, False
+        self._progress.note(f"Set aside: {problem.message}")
+
+        def set_aside(connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+            return work.set_aside(connection, bounds, position, problem.message)
+
+        return self._patiently(claimed, set_aside)
+
+    def _patiently(self, claimed: Range, work: Batch) -> tuple[Range, bool]:
+        token = secrets.token_hex(16)
+        for attempt in retrying(lambda: isinstance(self._work, SettingAside) and self._pace.size > 1):
+            with attempt:
+                again = attempt.retry_state.attempt_number > 1
+                after, finished = self._try_batch(claimed, work, token, again=again)
+        return after, finished
+
+    def _try_batch(self, claimed: Range, work: Batch, token: str, *, again: bool) -> tuple[Range, bool]:
         if again:
             # The connection may have died between the server's commit and its answer: look, don't guess.
             with self._database.connect() as connection:
                 if self._ranges.was_committed(connection, claimed, token):
                     return self._ranges.reread(connection, claimed)
         try:
-            return self._commit_batch(claimed, token)
+            return self._commit_batch(claimed, work, token)
         except RetryableError:
             self._pace.failed()
             raise
 
-    def _commit_batch(self, claimed: Range, token: str) -> tuple[Range, bool]:
+    def _commit_batch(self, claimed: Range, work: Batch, token: str) -> tuple[Range, bool]:
         started = time.monotonic()
         with self._database.begin() as connection:
             if self._guard is not None:
                 self._guard(connection)
-            outcome: BatchOutcome = self._work.batch(connection, claimed.bounds, claimed.position, self._pace.size)
+            outcome = work(connection, claimed.bounds, claimed.position, self._pace.size)
             milliseconds = int((time.monotonic() - started) * 1000)
             after = self._ranges.advance(connection, claimed, outcome, token, milliseconds)
             fail_point("batch.before-commit")

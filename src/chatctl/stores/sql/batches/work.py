@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 
@@ -33,3 +33,11 @@ class Work(Protocol):
 
     def committed(self, position: Position) -> None:
         """Told after the batch that led to `position` is durable."""
+
+
+@runtime_checkable
+class SettingAside(Protocol):
+    """Work that can go on without a row that the database refuses."""
+
+    def set_aside(self, connection: sa.Connection, bounds: Position, position: Position, reason: str) -> BatchOutcome:
+        """Notes the one row behind `position` with the `reason` it failed for, and goes past it."""

@@ -11,9 +11,9 @@ from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.regroup.counting import link_is_enforced
 from chatctl.stores.sql.regroup.keyrange import KeyRange, slices_of
-from chatctl.stores.sql.regroup.phase import Phase, changed, joins
-from chatctl.stores.sql.regroup.spine import SpinePhase, as_of
-from chatctl.stores.sql.regroup.worktables import JOINED
+from chatctl.stores.sql.regroup.phase import Phase, changed
+from chatctl.stores.sql.regroup.spine import SpinePhase, as_of, reached
+from chatctl.stores.sql.regroup.worktables import JOINED, REASON_LENGTH
 
 
 class Assign(Phase):
@@ -22,28 +22,38 @@ class Assign(Phase):
     name: ClassVar[str] = "assign"
     title: ClassVar[str] = "moving messages"
     _server_knows_chats = False
-    _joins = True
 
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Slices of the messages' keys."""
-        self._server_knows_chats = link_is_enforced(connection, self.scheme)
-        self._joins = joins(connection, self.work)
+        # Where other chats are there as well, the server would take one of theirs for one of the run's.
+        self._server_knows_chats = link_is_enforced(connection, self.scheme) and not self._other_chats(connection)
         parts = slices_of(connection, self.scheme.dialect, self.scheme.messages)
         return KeyRange(self.scheme.id).slices(connection, parts)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Moves the next `size` messages."""
         scheme = self.scheme
-        step = KeyRange(scheme.id, scheme.eligible()).step(connection, bounds, position, size)
+        step = KeyRange(scheme.id, self.eligible()).step(connection, bounds, position, size)
         if not step.rows:
             return BatchOutcome(0, {"after": step.upper}, True)
         chat_id, known = self._chat()
-        chosen = [step.within, *scheme.eligible(), known]
+        chosen = [step.within, *self.eligible(), known]
         self._note_own_keys(connection, chosen)
         self._note_joined(connection, chat_id, chosen)
         values: dict[str, Any] = {scheme.link_key: chat_id, **{key: scheme.values[key] for key in scheme.filled}}
-        moved = self._move(connection, [step.within, *scheme.eligible()], known, values)
+        moved = self._move(connection, [step.within, *self.eligible()], known, values)
         return BatchOutcome(step.rows, {"after": step.upper}, step.last, {"messages_moved": moved})
+
+    def set_aside(self, connection: sa.Connection, bounds: Position, position: Position, reason: str) -> BatchOutcome:
+        """Goes past one message."""
+        step = KeyRange(self.scheme.id, self.eligible()).step(connection, bounds, position, 1)
+        if step.rows:
+            note_aside(self, connection, step.upper, reason)
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last, {"set_aside": step.rows})
+
+    def _other_chats(self, connection: sa.Connection) -> bool:
+        own = sa.exists().where(self.work.chats.c.chat_id == self.scheme.chat_id)
+        return connection.execute(sa.select(self.scheme.chat_id).where(~own).limit(1)).first() is not None
 
     def _move(
         self,
@@ -78,7 +88,7 @@ class Assign(Phase):
     def _note_joined(
         self, connection: sa.Connection, chat_id: sa.ColumnElement[str], chosen: list[sa.ColumnElement[bool]]
     ) -> None:
-        if not self._joins:
+        if not self.joins:
             return
         chats = self.work.chats.c
         there = sa.select(chats.chat_id).where(chats.fate == JOINED)
@@ -91,12 +101,14 @@ class AssignAlongSpine(SpinePhase):
 
     name: ClassVar[str] = "assign"
     title: ClassVar[str] = "moving messages"
-    _joins = True
 
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Ranges of digests."""
-        self._joins = joins(connection, self.work)
-        return super().bounds(connection)
+    def set_aside(self, connection: sa.Connection, bounds: Position, position: Position, reason: str) -> BatchOutcome:
+        """Goes past one message."""
+        first = connection.execute(self._next(bounds, position, 1)).one_or_none()
+        if first is None:
+            return BatchOutcome(0, position, True)
+        note_aside(self, connection, first.id, reason)
+        return BatchOutcome(1, reached(first), False, {"set_aside": 1})
 
     def work_on(
         self, connection: sa.Connection, rows: sa.Select[Any], first: sa.Row[Any], last: sa.Row[Any]
@@ -104,7 +116,7 @@ class AssignAlongSpine(SpinePhase):
         """Moves the messages of `rows`."""
         scheme = self.scheme
         placed = self._placed(rows, self._chats_between(connection, first, last)).subquery()
-        free = sa.and_(scheme.id == placed.c.id, *scheme.eligible())
+        free = sa.and_(scheme.id == placed.c.id, *self.eligible())
         self._note_joined(connection, placed, free)
         note_own_keys(self, connection, free, placed)
         values: dict[str, Any] = {
@@ -113,7 +125,7 @@ class AssignAlongSpine(SpinePhase):
         return {"messages_moved": changed(connection, scheme.messages.update().where(free).values(values))}
 
     def _note_joined(self, connection: sa.Connection, placed: sa.Subquery, free: sa.ColumnElement[bool]) -> None:
-        if not self._joins:
+        if not self.joins:
             return
         there = sa.select(self.work.chats.c.chat_id).where(self.work.chats.c.fate == JOINED)
         rows = sa.select(self.scheme.id, placed.c.chat_id).where(free, placed.c.chat_id.in_(there))
@@ -148,6 +160,11 @@ class AssignAlongSpine(SpinePhase):
         )
         found = sa.select(numbered.c.id, numbered.c.kind, chat_id.label("chat_id")).subquery()
         return sa.select(found.c.id, found.c.chat_id).where(found.c.kind == 1)
+
+
+def note_aside(phase: Phase, connection: sa.Connection, message: Any, reason: str) -> None:
+    """Keeps a message that can't be moved from being tried again in this run."""
+    connection.execute(phase.work.aside.insert().values(id=message, reason=reason[:REASON_LENGTH]))
 
 
 def note_own_keys(

@@ -25,10 +25,26 @@ class Phase(Work):
     largest_batch: ClassVar[int] = 100_000
     target_ms: ClassVar[int] = 500
 
+    #: Whether some of the run's chats were there before it, and whether some of its messages were set aside.
+    joins: bool = True
+    skips: bool = True
+
     def __init__(self, scheme: Scheme, work: WorkTables, round_number: int) -> None:
         self.scheme = scheme
         self.work = work
         self.round = round_number
+
+    def look_around(self, connection: sa.Connection) -> None:
+        """Notes what earlier phases leave to be heeded in each batch; called before the first one."""
+        chats, aside = self.work.chats.c, self.work.aside.c
+        self.joins = _any(connection, sa.select(chats.chat_id).where(chats.fate == JOINED))
+        self.skips = _any(connection, sa.select(aside.id))
+
+    def eligible(self) -> list[sa.ColumnElement[bool]]:
+        """What a message must fulfil to be moved by the run: not to have been set aside, too."""
+        if not self.skips:
+            return self.scheme.eligible()
+        return [*self.scheme.eligible(), self.scheme.id.not_in(sa.select(self.work.aside.c.id))]
 
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """The ranges that the phase is shared out in."""
@@ -38,10 +54,8 @@ class Phase(Work):
         """Nothing outside the database needs to know."""
 
 
-def joins(connection: sa.Connection, work: WorkTables) -> bool:
-    """Whether some of the run's chats were there before it. Known once the pass has made its chats."""
-    there = sa.select(work.chats.c.chat_id).where(work.chats.c.fate == JOINED)
-    return connection.execute(there.limit(1)).first() is not None
+def _any(connection: sa.Connection, query: sa.Select[Any]) -> bool:
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def changed(connection: sa.Connection, statement: sa.Insert | sa.Update | sa.Delete) -> int:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices
-from chatctl.stores.sql.regroup.phase import Phase, changed, joins
+from chatctl.stores.sql.regroup.phase import Phase, changed
 from chatctl.stores.sql.regroup.scheme import FIRST, LAST, Scheme
 from chatctl.stores.sql.regroup.worktables import JOINED, MADE, WorkTables
 
@@ -22,11 +22,8 @@ class Settle(Phase):
     title: ClassVar[str] = "settling chats"
     unit: ClassVar[str] = "chats"
 
-    _joins = True
-
     def bounds(self, connection: sa.Connection) -> list[Position]:
         """Slices of the chats' IDs."""
-        self._joins = joins(connection, self.work)
         return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
@@ -35,7 +32,7 @@ class Settle(Phase):
         if step.rows:
             noted = self._note(connection, step.within, position.get("after", bounds["after"]), step.upper)
             # A chat that the run has made has the right times unless the count or the times were wrong.
-            if noted or self._joins:
+            if noted or self.joins:
                 self._correct(connection, step.within)
         return BatchOutcome(step.rows, {"after": step.upper}, step.last)
 
@@ -46,7 +43,7 @@ class Settle(Phase):
         own = sa.select(sa.func.sum(scheme.number)).where(scheme.link == chats.chat_id)
         found = actual(scheme, between(scheme.link, after, upto))
         noted = self._take_over(connection, sa.and_(within, chats.fate == MADE), found, own)
-        if self._joins:
+        if self.joins:
             added = sa.select(sa.func.sum(scheme.number)).where(
                 scheme.id == joined.c.id, joined.c.chat_id == chats.chat_id
             )

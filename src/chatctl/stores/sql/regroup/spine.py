@@ -40,8 +40,7 @@ class SpinePhase(Phase):
         last = connection.execute(sa.select(taken).order_by(*(column.desc() for column in order)).limit(1)).one()
         self.scheme.dialect.prefer_indexes(connection)
         counts = self.work_on(connection, rows, first, last)
-        reached = {"digest": last.digest, "at": last.at.isoformat(), "id": last.id}
-        return BatchOutcome(count, reached, count < size, counts)
+        return BatchOutcome(count, reached(last), count < size, counts)
 
     def work_on(
         self, connection: sa.Connection, rows: sa.Select[Any], first: sa.Row[Any], last: sa.Row[Any]
@@ -58,11 +57,16 @@ class SpinePhase(Phase):
             conditions.append(spine.digest < bounds["below"])
         order = (spine.digest, spine.at, spine.id)
         if position:
-            reached = (position["digest"], datetime.fromisoformat(position["at"]), position["id"])
-            conditions.append(self.scheme.dialect.beyond(order, reached))
+            place = (position["digest"], datetime.fromisoformat(position["at"]), position["id"])
+            conditions.append(self.scheme.dialect.beyond(order, place))
         return (
             sa.select(*order, *(spine[name] for name in self.besides)).where(*conditions).order_by(*order).limit(size)
         )
+
+
+def reached(row: sa.Row[Any]) -> Position:
+    """The position behind a row of the spine."""
+    return {"digest": row.digest, "at": row.at.isoformat(), "id": row.id}
 
 
 def as_of(chats: Any, digest: Any, at: Any, identity: Any) -> sa.Select[Any]:

@@ -42,7 +42,7 @@ class _Look(Phase):
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Looks at the next `size` messages."""
         if self.round > 1:
-            step = KeyRange(self.scheme.id, self.scheme.eligible()).step(connection, bounds, position, size)
+            step = KeyRange(self.scheme.id, self.eligible()).step(connection, bounds, position, size)
             return self._looked(connection, step, step.rows, {})
         step = KeyRange(self.scheme.id).step(connection, bounds, position, size)
         found, others, checksum = self._counts(connection, step)
@@ -74,7 +74,7 @@ class Survey(_Look):
 
     def write(self, connection: sa.Connection, within: sa.ColumnElement[bool]) -> None:
         """Adds the step's groups to the run's chats."""
-        grouped = groups(self.scheme, within, summed=True).subquery()
+        grouped = groups(self.scheme, within, *self.eligible(), summed=True).subquery()
         values = {key: grouped.c[key] for key in self.scheme.grouping.by}
         chat_id = self.scheme.group_chat_id(values).label("chat_id")
         found = [grouped.c.first_at, grouped.c.last_at, grouped.c.messages, grouped.c.checksum]
@@ -100,7 +100,7 @@ class Spine(_Look):
         digest = scheme.digest().label("digest")
         rows = (
             sa.select(sa.literal(self.round), digest, scheme.at.label("at"), scheme.id.label("id"), scheme.number)
-            .where(within, *scheme.eligible())
+            .where(within, *self.eligible())
             .order_by(digest)
         )
         connection.execute(self.work.spine.insert().from_select(["round", "digest", "at", "id", "number"], rows))

@@ -21,6 +21,9 @@ JOINED = 1
 #: The application has written to it since, so that undoing the run leaves it.
 KEPT = 2
 
+#: How much is kept of what the database said of a message that it refused.
+REASON_LENGTH = 255
+
 
 class WorkTables:
     """The tables of the run `run_id`, in `schema` or in the connection's own."""
@@ -77,6 +80,15 @@ class WorkTables:
         )
 
     @cached_property
+    def aside(self) -> sa.Table:
+        """The messages that could not be moved, each by itself, and why."""
+        return self._table(
+            "aside",
+            sa.Column("id", self._id_type(), primary_key=True, autoincrement=False),
+            sa.Column("reason", sa.String(REASON_LENGTH), nullable=False),
+        )
+
+    @cached_property
     def companions(self) -> sa.Table:
         """The rows that were made for users, mentors or projects which had none."""
         return self._table(
@@ -94,7 +106,7 @@ class WorkTables:
     @property
     def all(self) -> list[sa.Table]:
         """Every table that this run needs."""
-        tables = [self.chats, self.joined, self.companions]
+        tables = [self.chats, self.joined, self.companions, self.aside]
         if self._scheme.grouping.gap_seconds is not None:
             tables.append(self.spine)
         if self._scheme.filled:
