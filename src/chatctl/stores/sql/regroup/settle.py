@@ -31,8 +31,8 @@ class Settle(Phase):
         step = KeyRange(self.work.chats.c.chat_id).step(connection, bounds, position, size)
         if step.rows:
             noted = self._note(connection, step.within, position.get("after", bounds["after"]), step.upper)
-            # A chat that the run has made has the right times unless the count or the times were wrong.
-            if noted or self.joins:
+            # What the first pass has made has the right times, unless the count or the times were wrong.
+            if noted or self.joins or self.round > 1:
                 self._correct(connection, step.within)
         return BatchOutcome(step.rows, {"after": step.upper}, step.last)
 
