@@ -291,7 +291,7 @@ class SQLite(Dialect):
         return statement.on_conflict_do_update(index_elements=[table.c[key]], set_=merge(table.c, statement.excluded))
 
     def row_number(self, columns: Sequence[sa.Column[Any]]) -> sa.ColumnElement[int]:
-        """zlib's CRC-32, since SQLite has no function that hashes. SQLite joins the values: that is the quicker part."""
+        """zlib's CRC-32, since SQLite has no function that hashes; joining the values is left to SQLite."""
         texts = [sa.func.coalesce(sa.type_coerce(column, sa.Text), "\x01") for column in columns]
         joined = sa.func.printf("\x1f".join(["%s"] * len(texts)), *texts, type_=sa.Text())
         return sa.func.chatctl_crc(sa.cast(joined, sa.LargeBinary), type_=sa.BigInteger())
