@@ -81,6 +81,9 @@ def run_command(
     batch_size: BatchSize = None,
     workers: Workers = 1,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Work on that run too.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", metavar="FILE", help="Whose messages are which: CSV or JSON lines.")
+    ] = None,
     retry_failed: Annotated[
         str | None, typer.Option("--retry-failed", metavar="RUN", help="Try what that run has set aside again.")
     ] = None,
@@ -114,13 +117,13 @@ def run_command(
             return running.retry(wiring.regroup(), retry_failed, crew)
         if resume is not None:
             return running.join(wiring.regroup(), resume, crew)
-        grouping, saved = _chosen(wiring, options, plan)
+        grouping, saved = _chosen(wiring, {**options, "mapping": mapping}, plan)
         if dry_run:
             return Result({**reporting.plan(wiring.regroup(read_only=True), grouping).data, "dry_run": True})
         if wiring.settings.protected:
             consent(ctx, f"Regroup the messages of the context '{wiring.settings.context_name}'?")
         take_backup = wiring.backup_first(crew.progress) if backup else None
-        return running.start(wiring.regroup(), grouping, crew, saved, take_backup)
+        return running.start(wiring.regroup(), grouping, crew, saved, take_backup, mapping)
 
     run(ctx, "regroup run", work)
 

@@ -8,7 +8,7 @@ import typer
 
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
-from chatctl.cli.options import Confirm
+from chatctl.cli.options import Confirm, DryRun
 from chatctl.cli.pages import Html, write_page
 from chatctl.cli.runtime import invocation_of, run, stop
 from chatctl.domain.result import Result
@@ -130,6 +130,32 @@ def report(ctx: typer.Context, run_id: RunId, html: Html = None) -> None:
         return result
 
     run(ctx, "runs report", work)
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    keep: Annotated[
+        str, typer.Option("--keep", metavar="DURATION", help="Runs that ended since then keep all.")
+    ] = "90d",
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
+) -> None:
+    """Take the batches of old runs out of the journal; the runs themselves and what undoing needs stay.
+
+    Example: chatctl runs prune --keep 30d
+    """
+
+    def work(wiring: Wiring) -> Result:
+        from chatctl.domain.durations import parse_duration
+        from chatctl.services.runs.pruning import prune as service
+
+        kept = parse_duration(keep)
+        if not dry_run:
+            _agree(ctx, f"Delete the batches of runs older than {keep}?")
+        return service(wiring.runs(read_only=dry_run), kept, dry_run=dry_run)
+
+    run(ctx, "runs prune", work)
 
 
 @app.command()

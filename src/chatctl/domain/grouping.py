@@ -22,7 +22,8 @@ class Grouping:
 
     `by` are the grouping keys in chatctl's words. A pause longer than `gap_seconds` starts a new chat (None: none
     does). A message that lacks a key stays `standalone` or goes to a `general` chat. `user`, `since` (inclusive)
-    and `until` (exclusive; both ISO 8601 in UTC) narrow the choice of messages.
+    and `until` (exclusive; both ISO 8601 in UTC) narrow the choice of messages. `mapping` is the SHA-256 of the file
+    that says whose messages are which, where one was given.
     """
 
     by: tuple[str, ...]
@@ -32,10 +33,14 @@ class Grouping:
     user: str | None = None
     since: str | None = None
     until: str | None = None
+    mapping: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the journal, plan files and fingerprints."""
-        return {**asdict(self), "by": list(self.by)}
+        values = {**asdict(self), "by": list(self.by)}
+        if self.mapping is None:
+            del values["mapping"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Grouping:

@@ -37,6 +37,15 @@ def report(data: Data) -> Iterator[Block]:
         yield rows(data["statements"], "revision", "state", "seconds", "sql", title="Statements")
 
 
+@view("runs prune", principal="runs", columns=("run_id", "command", "batches"))
+def prune(data: Data) -> Iterator[Block]:
+    """Whose batches went, or would go."""
+    yield rows(data["runs"], "run_id", "command", "batches", empty="No old run has batches in the journal.")
+    if data["runs"]:
+        verb = "would be" if data["dry_run"] else "were"
+        yield Paragraph(f"{sum(run['batches'] for run in data['runs']):,} batches {verb} deleted.")
+
+
 @view("runs pause")
 @view("runs resume")
 @view("runs cancel")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from chatctl.domain.grouping import Grouping
@@ -15,6 +16,7 @@ from chatctl.domain.result import Notice, Outcome, Result
 from chatctl.errors import ChatctlError, NotFoundError, UnfinishedRunError
 from chatctl.services.regroup import setaside as reading
 from chatctl.services.regroup.driving import Crew, Driver, stopwatch
+from chatctl.services.regroup.mapping import load_mapping
 from chatctl.services.regroup.planning import check_fresh, make_plan
 from chatctl.services.regroup.target import KIND, RegroupTarget
 from chatctl.stores.sql.journal import Run, RunStatus
@@ -54,10 +56,12 @@ def start(
     crew: Crew,
     saved_plan: Mapping[str, Any] | None = None,
     take_backup: Callable[[], str] | None = None,
+    mapping: Path | None = None,
 ) -> Result:
     """Regroups, or goes on with the unfinished run that has these options.
 
-    `take_backup` takes a backup before a new run begins, and tells its ID.
+    `take_backup` takes a backup before a new run begins, and tells its ID; `mapping` is the file that says whose
+    messages are which.
 
     Raises UnfinishedRunError where another one is unfinished, StalePlanError where the saved plan no longer fits,
     LockedError where a run is at work.
@@ -75,6 +79,7 @@ def start(
             work = _take_up(target, unfinished)
         else:
             work = _begin(target, grouping, saved_plan, take_backup)
+        load_mapping(target, work.run, work.scheme, mapping)
         return _go_on(target, work, replace(crew, guard=lock.check), resumed=unfinished is not None)
 
 
@@ -123,7 +128,7 @@ def find(target: RegroupTarget, run_id: str | None) -> Run:
 
 def scheme_of(target: RegroupTarget, run: Run) -> Scheme:
     """What the layout's columns mean to that run."""
-    return target.scheme(Grouping.from_json(run.options), Baseline.from_json(run.totals["before"]))
+    return target.scheme(Grouping.from_json(run.options), run)
 
 
 def _check_options(unfinished: Run, grouping: Grouping) -> None:

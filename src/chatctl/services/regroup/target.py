@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,11 +14,12 @@ import sqlalchemy as sa
 from chatctl.domain.grouping import Grouping, NullKeys, Title, gap_seconds, instant
 from chatctl.errors import CannotConnectError, MissingEntityError, UsageError
 from chatctl.layouts.model import Layout
+from chatctl.services.transfer.output import file_errors
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import columns_present, take_snapshot
 from chatctl.stores.sql.journal import Journal, Run
 from chatctl.stores.sql.regroup import Scheme, WorkTables
-from chatctl.stores.sql.regroup.scheme import Baseline, rule_of
+from chatctl.stores.sql.regroup.scheme import Baseline, TableName, rule_of
 from chatctl.stores.sql.tables import LayoutTables
 
 #: What the journal calls these runs.
@@ -35,6 +38,7 @@ class Request:
     user: str | None = None
     since: str | None = None
     until: str | None = None
+    mapping: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,14 @@ class RegroupTarget:
             user=request.user,
             since=instant(request.since) if request.since else None,
             until=instant(request.until) if request.until else None,
+            mapping=self._digest(request.mapping) if request.mapping else None,
         )
 
-    def scheme(self, grouping: Grouping, baseline: Baseline | None = None) -> Scheme:
-        """What the layout's columns mean to `grouping` on this engine."""
-        return Scheme(self.layout, self.tables, self.database.dialect, grouping, baseline)
+    def scheme(self, grouping: Grouping, run: Run | None = None) -> Scheme:
+        """What the layout's columns mean to `grouping` on this engine; in `run`, with what that has noted."""
+        baseline = Baseline.from_json(run.totals["before"]) if run else None
+        mapping = TableName.of(run.id, "mapping", self.journal.schema) if run else None
+        return Scheme(self.layout, self.tables, self.database.dialect, grouping, baseline, mapping)
 
     def work_tables(self, run: Run, scheme: Scheme) -> WorkTables:
         """What `run` keeps beside the data."""
@@ -107,6 +114,12 @@ class RegroupTarget:
         present = columns_present(self.snapshot(connection)).get(scheme.messages.name, set())
         changed = {scheme.link_key, *scheme.filled}
         return tuple(key for key, column in scheme.messages.c.items() if key not in changed and column.name in present)
+
+    def _digest(self, file: Path) -> str:
+        if not rule_of(self.layout).defaults:
+            raise UsageError(f"Messages of the layout '{self.layout.name}' say whose they are: leave --mapping out.")
+        with file_errors(str(file)), file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
 
     def _keys(self, text: str) -> tuple[str, ...]:
         source = self.layout.entity(rule_of(self.layout).source)

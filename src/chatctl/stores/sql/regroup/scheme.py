@@ -15,6 +15,7 @@ from chatctl.domain.grouping import Grouping
 from chatctl.errors import MissingEntityError, UsageError
 from chatctl.layouts.model import Layout
 from chatctl.layouts.rules import Regroup
+from chatctl.stores.sql.ddl import TEXT_OPTIONS
 from chatctl.stores.sql.dialects import Dialect
 from chatctl.stores.sql.tables import LayoutTables
 
@@ -33,6 +34,19 @@ class Companion:
     entity: str
     column: str
     key: str
+
+
+@dataclass(frozen=True)
+class TableName:
+    """The name of a table of one run's own, and its schema, or None for the connection's own."""
+
+    name: str
+    schema: str | None
+
+    @classmethod
+    def of(cls, run_id: str, name: str, schema: str | None) -> TableName:
+        """The table that the run `run_id` calls `name`."""
+        return cls(f"chatctl_regroup_{run_id.replace('-', '_')}_{name}", schema)
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,10 @@ class Scheme:
         dialect: Dialect,
         grouping: Grouping,
         baseline: Baseline | None = None,
+        mapping: TableName | None = None,
     ) -> None:
         self.baseline = baseline
+        self._mapping = mapping if grouping.mapping else None
         self.layout = layout
         self.tables = tables
         self.dialect = dialect
@@ -116,6 +132,15 @@ class Scheme:
         if self.baseline is None:
             return sa.literal(0, sa.BigInteger())
         return self.dialect.row_number([self.messages.c[key] for key in self.baseline.keys])
+
+    @cached_property
+    def mapping(self) -> sa.Table | None:
+        """Whose messages are which, by a file that was given: message by message, and a column for each filled key."""
+        if self._mapping is None:
+            return None
+        keys = [sa.Column(key, self.messages.c[key].type, nullable=True) for key in self.filled]
+        identity = sa.Column("id", own_type(self.id), primary_key=True, autoincrement=False)
+        return sa.Table(self._mapping.name, sa.MetaData(), identity, *keys, schema=self._mapping.schema, **TEXT_OPTIONS)
 
     @property
     def filled(self) -> list[str]:
@@ -229,9 +254,13 @@ class Scheme:
     def _value(self, key: str) -> sa.ColumnElement[Any]:
         column = self.messages.c[key]
         default = self.rule.defaults.get(key)
-        return (
-            column if default is None else sa.func.coalesce(column, sa.literal(default, column.type), type_=column.type)
-        )
+        if default is None:
+            return column
+        choices: list[sa.ColumnElement[Any]] = [column]
+        if self.mapping is not None:
+            said = sa.select(self.mapping.c[key]).where(self.mapping.c.id == self.id)
+            choices.append(said.correlate(self.messages).scalar_subquery())
+        return sa.func.coalesce(*choices, sa.literal(default, column.type), type_=column.type)
 
     def _link(self) -> tuple[str, str]:
         """The message's column that names its chat, and the chat's own."""
@@ -253,6 +282,12 @@ class Scheme:
                 )
         if self.grouping.user is not None and "user_id" not in self.messages.c:
             raise UsageError(f"Messages of the layout '{self.layout.name}' name no user.")
+
+
+def own_type(column: sa.Column[Any]) -> Any:
+    """The type of a column that holds the same key in a table of chatctl's own, and is a key there too."""
+    declared = column.type
+    return sa.String(255) if isinstance(declared, sa.String) and declared.length is None else declared
 
 
 def rule_of(layout: Layout) -> Regroup:

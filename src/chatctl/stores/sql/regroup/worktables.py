@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.ddl import TEXT_OPTIONS
-from chatctl.stores.sql.regroup.scheme import Scheme
+from chatctl.stores.sql.regroup.scheme import Scheme, TableName, own_type
 
 #: What became of a chat of the run (`fate`).
 MADE = 0
@@ -29,7 +29,7 @@ class WorkTables:
     """The tables of the run `run_id`, in `schema` or in the connection's own."""
 
     def __init__(self, run_id: str, scheme: Scheme, schema: str | None) -> None:
-        self._prefix = f"chatctl_regroup_{run_id.replace('-', '_')}"
+        self._prefix = TableName.of(run_id, "", None).name.rstrip("_")
         self._scheme = scheme
         self._schema = schema
         self._metadata = sa.MetaData()
@@ -111,6 +111,8 @@ class WorkTables:
             tables.append(self.spine)
         if self._scheme.filled:
             tables.append(self.owned)
+        if self._scheme.mapping is not None:
+            tables.append(self._scheme.mapping)
         return tables
 
     def create(self, database: Database) -> None:
@@ -158,5 +160,4 @@ class WorkTables:
         return sa.Column(key, self._scheme.messages.c[key].type, nullable=True)
 
     def _id_type(self) -> Any:
-        declared = self._scheme.id.type
-        return sa.String(255) if isinstance(declared, sa.String) and declared.length is None else declared
+        return own_type(self._scheme.id)
