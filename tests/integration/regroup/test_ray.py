@@ -1,4 +1,4 @@
-"""The layout `ray`: conversations without owners get a user, a project and a chat, by the same commands as any other."""
+"""The layout `ray`: conversations without owners get a user, a project and a chat, by the commands of any layout."""
 
 from __future__ import annotations
 
