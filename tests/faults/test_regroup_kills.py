@@ -6,7 +6,10 @@ same database. Two are killed in a row, too: the first run and the one that goes
 
 from __future__ import annotations
 
+import logging
 import os
+import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,13 +21,21 @@ from tests.support.regrouping import Mentored, Message
 from tests.support.zygote import Zygote
 
 from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.tables import LayoutTables
+
+log = logging.getLogger(__name__)
 
 KILLED = 137
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENTS = ("batch.before-commit", "batch.after-commit")
+SOAK = bool(os.environ.get("CHATCTL_SOAK"))
 #: How many moments are tried, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 4
+TRIED = 10_000 if SOAK else 4
+#: How many runs are killed at random, and how often each.
+RANDOM_RUNS, KILLS_EACH = (67, 3) if SOAK else (1, 3)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +69,13 @@ class Killing:
         env = {**variables, "CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor"}
         done = self._zygote(*self._command, env=env)
         assert done.exit_code == expected, f"{variables}\n{done}"
+
+    def killed(self, url: str, seconds: float) -> bool:
+        """Runs until SIGKILL after `seconds`; whether it came to that before the end."""
+        env = {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor"}
+        done = self._zygote(*self._command, env=env, kill_after_seconds=seconds)
+        assert done.exit_code in (0, KILLED), done
+        return done.exit_code == KILLED
 
     def moments(self, url: str) -> list[str]:
         """Runs undisturbed; each commit that it passed, as a fail point's value."""
@@ -127,5 +145,54 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(zygote: Zygote, f
         expected = fingerprints(undisturbed)
     for _ in range(4):
         killing.run(flat, KILLED, CHATCTL_FAIL_POINT="batch.after-commit:3")
+    killing.run(flat)
+    assert fingerprints(flat) == expected
+
+
+@pytest.mark.parametrize("gap", ["none", "1h"])
+def test_a_run_killed_at_random_instants_is_finished_by_the_same_command(
+    zygote: Zygote, flat: str, gap: str, tmp_path: Path
+) -> None:
+    killing = Killing(zygote, tmp_path, "regroup", "run", "--gap", gap, "--batch-size", "7", "--workers", "2")
+    with clone(flat) as undisturbed:
+        began = time.monotonic()
+        killing.run(undisturbed)
+        whole = time.monotonic() - began
+        expected = fingerprints(undisturbed)
+    chance = random.Random(gap)
+    hits = 0
+    for number in range(RANDOM_RUNS):
+        with clone(flat) as copy:
+            hits += sum(killing.killed(copy, chance.uniform(0.1, 0.8) * whole) for _ in range(KILLS_EACH))
+            killing.run(copy)
+            assert fingerprints(copy) == expected, number
+    # The control: kills that all come too late would prove nothing.
+    assert hits >= RANDOM_RUNS
+    log.info("%d of %d kills hit a run, gap %s", hits, RANDOM_RUNS * KILLS_EACH, gap)
+
+
+def test_two_workers_killed_in_turns_leave_what_one_leaves(zygote: Zygote, flat: str, tmp_path: Path) -> None:
+    killing = Killing(zygote, tmp_path, "regroup", "run", "--gap", "1h", "--batch-size", "3")
+    with clone(flat) as undisturbed:
+        began = time.monotonic()
+        killing.run(undisturbed)
+        whole = time.monotonic() - began
+        expected = fingerprints(undisturbed)
+    killing.run(flat, KILLED, CHATCTL_FAIL_POINT="batch.after-commit:2")
+    database = Database(flat)
+    with database.connect() as connection:
+        run_id = Journal(database).runs.list(connection, limit=1)[0].id
+    database.close()
+    env = {"CHATCTL_DATABASE": flat, "CHATCTL_LAYOUT": "mentor"}
+    joining = ("regroup", "run", "--resume", run_id, "--batch-size", "3")
+    killed = 0
+    for turn in range(40 if SOAK else 3):
+        first, second = (0.15, 0.4) if turn % 2 else (0.4, 0.15)
+        answers = zygote.together([(joining, first * whole), (joining, second * whole)], env=env)
+        assert {answer.exit_code for answer in answers} <= {0, 11, KILLED}, answers
+        killed += sum(answer.exit_code == KILLED for answer in answers)
+        if not all(answer.exit_code == KILLED for answer in answers):
+            break
+    assert killed
     killing.run(flat)
     assert fingerprints(flat) == expected

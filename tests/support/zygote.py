@@ -72,6 +72,13 @@ class Zygote:
         job = {"argv": arguments, "env": dict(env or {}), "sabotage": None, "kill_after_seconds": None}
         return self._send([job] * copies)
 
+    def together(
+        self, commands: Sequence[tuple[Sequence[str], float | None]], env: Mapping[str, str] | None = None
+    ) -> list[Completed]:
+        """Runs commands side by side, each to its end or to SIGKILL after its own seconds."""
+        own = {"env": dict(env or {}), "sabotage": None}
+        return self._send([{**own, "argv": words, "kill_after_seconds": seconds} for words, seconds in commands])
+
     def _send(self, jobs: list[dict[str, Any]]) -> list[Completed]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -17,6 +17,9 @@ class Progress(Protocol):
     def advance(self, count: int) -> None:
         """`count` more units are done."""
 
+    def state(self, text: str) -> None:
+        """How the work is going just now, in a few words beside the figures: "batches of 5,000", "waiting"."""
+
     def note(self, text: str) -> None:
         """Something worth a line of its own happened."""
 
@@ -31,6 +34,9 @@ class SilentProgress:
         """Nothing to show."""
 
     def advance(self, count: int) -> None:
+        """Nothing to show."""
+
+    def state(self, text: str) -> None:
         """Nothing to show."""
 
     def note(self, text: str) -> None:

@@ -8,16 +8,17 @@ from rich.text import Text
 
 
 class _FiguresColumn(ProgressColumn):
-    """How many units are done, and how many a second."""
+    """How many units are done, how many a second, and how the work is going."""
 
     def render(self, task: Task) -> Text:
         unit = task.fields["unit"]
         rate = f", {task.speed:,.0f} {unit}/s" if task.speed else ""
-        return Text(f"{task.completed:,.0f} {unit}{rate}")
+        state = f", {task.fields['state']}" if task.fields["state"] else ""
+        return Text(f"{task.completed:,.0f} {unit}{rate}{state}")
 
 
 def bar_on(console: Console) -> Progress:
-    """A bar with share, figures and time left, which vanishes when it is stopped. Its tasks have a field `unit`."""
+    """A bar with share, figures and time left, gone when it is stopped; tasks have the fields `unit` and `state`."""
     return Progress(
         BarColumn(),
         TaskProgressColumn(),

@@ -48,12 +48,13 @@ class LineProgress:
         self._done = 0
         self._total: int | None = None
         self._unit = ""
+        self._state = ""
         self._running = False
         self._started = self._told = clock()
 
     def start(self, total: int | None, unit: str) -> None:
         """Begins to count from zero."""
-        self._done, self._total, self._unit = 0, total, unit
+        self._done, self._total, self._unit, self._state = 0, total, unit, ""
         self._started = self._told = self._clock()
         self._running = True
 
@@ -62,6 +63,10 @@ class LineProgress:
         self._done += count
         if self._clock() - self._told >= SECONDS_BETWEEN_LINES:
             self._tell_line()
+
+    def state(self, text: str) -> None:
+        """Stands at the end of the next line."""
+        self._state = text
 
     def note(self, text: str) -> None:
         """Tells at once."""
@@ -80,16 +85,16 @@ class LineProgress:
         left = (self._total - self._done) / rate if self._total and rate else None
         self._told = now
         self._tell(
-            _line(self._done, self._total, self._unit, rate, left),
+            _line(self._done, self._total, self._unit, rate, left, self._state),
             done=self._done, total=self._total, unit=self._unit, per_second=round(rate, 1),
-            seconds_left=None if left is None else round(left, 1),
+            seconds_left=None if left is None else round(left, 1), state=self._state or None,
         )  # fmt: skip
 
 
-def _line(done: int, total: int | None, unit: str, rate: float, left: float | None) -> str:
+def _line(done: int, total: int | None, unit: str, rate: float, left: float | None, state: str) -> str:
     share = f" of {total:,} {unit} ({done / total:.0%})" if total else f" {unit}"
     remaining = f", {left:,.0f} s left" if left else ""
-    return f"{done:,}{share}, {rate:,.0f} {unit}/s{remaining}"
+    return f"{done:,}{share}, {rate:,.0f} {unit}/s{remaining}{', ' if state else ''}{state}"
 
 
 class BarProgress:
@@ -106,13 +111,18 @@ class BarProgress:
 
         self.finish()
         self._bar = bar_on(self._terminal.console(sys.stderr))
-        self._task = self._bar.add_task("", total=total, unit=unit)
+        self._task = self._bar.add_task("", total=total, unit=unit, state="")
         self._bar.start()
 
     def advance(self, count: int) -> None:
         """Moves the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
+
+    def state(self, text: str) -> None:
+        """Stands behind the figures."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, state=text)
 
     def note(self, text: str) -> None:
         """A line above the bar."""

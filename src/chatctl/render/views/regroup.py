@@ -34,7 +34,7 @@ def run(data: Data) -> Iterator[Block]:
     if data["chats_joined"]:
         yield Paragraph(f"{data['chats_joined']:,} chats were there before and took messages of theirs.")
     if data["set_aside"]:
-        yield Paragraph(f"{data['set_aside']:,} messages could not be moved and were set aside.")
+        yield Paragraph(f"Could not be moved, and set aside: {data['set_aside']:,}.")
     if data["passes"] is not None and not data["messages_moved"]:
         yield Paragraph("Nothing to do.")
 

@@ -61,6 +61,7 @@ class Gate:
                 return True
             if reason != told:
                 self._progress.note(reason)
+                self._progress.state("waiting")
                 told = reason
             time.sleep(_POLL_SECONDS)
         return False

@@ -104,6 +104,7 @@ class BatchRunner:
             after, outcome = self._without_a_row(claimed, problem)
         self._work.committed(after.position)
         self._progress.advance(after.rows_done - claimed.rows_done)
+        self._progress.state(f"batches of {self._pace.size:,}")
         return after, outcome
 
     def _without_a_row(self, claimed: Range, problem: DatabaseError) -> tuple[Range, bool]:
