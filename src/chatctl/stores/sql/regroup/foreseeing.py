@@ -59,7 +59,7 @@ class Foreseen:
     def _removed_by(self, place: int) -> sa.Select[Any]:
         run = self._runs[place]
         scheme, work = run.scheme, run.work.chats
-        now = actual(scheme, None, None).subquery()
+        now = actual(scheme).subquery()
         source: Any = work.join(scheme.chats, scheme.chat_id == work.c.chat_id)
         source = source.outerjoin(now, now.c.chat_id == work.c.chat_id)
         messages: Any = sa.func.coalesce(now.c.messages, 0)
