@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatctl.errors import InputFileError
+from chatctl.errors import InputFileError, UsageError
 from chatctl.services.regroup.target import RegroupTarget
 from chatctl.services.transfer.readers import ReadOptions, RowSource
 from chatctl.stores.sql.journal import Run
@@ -19,11 +19,13 @@ _LOADED = "mapping_rows"
 def load_mapping(target: RegroupTarget, run: Run, scheme: Scheme, file: Path | None) -> None:
     """Fills the run's mapping from `file` (CSV, TSV or JSON lines), unless that is done or there is none.
 
-    Raises InputFileError where a record doesn't fit, RepeatedKeyError where two name the same message.
+    Raises UsageError where it isn't done and no file is given, InputFileError where a record doesn't fit, RepeatedKeyError where two name the same message.
     """
     table = scheme.mapping
-    if table is None or file is None or _LOADED in run.totals:
+    if table is None or _LOADED in run.totals:
         return
+    if file is None:
+        raise UsageError(f"Run {run.id} hasn't read its mapping yet: wait for that, or give --mapping.")
     entity = target.layout.entity(scheme.rule.source)
     keys = [scheme.id.key, *scheme.filled]
     source = RowSource.open([str(file)], entity, keys, ReadOptions(empty_is_null=True, omittable=scheme.filled))

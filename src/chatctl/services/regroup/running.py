@@ -89,7 +89,9 @@ def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
     run = find(target, run_id)
     if not run.status.unfinished:
         raise NotFoundError(f"Run {run_id} is {run.status.value}: nothing is left to do in it.")
-    return _go_on(target, _take_up(target, run), crew, resumed=True)
+    work = _take_up(target, run)
+    load_mapping(target, run, work.scheme, None)
+    return _go_on(target, work, crew, resumed=True)
 
 
 def retry(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
