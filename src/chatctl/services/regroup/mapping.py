@@ -19,7 +19,8 @@ _LOADED = "mapping_rows"
 def load_mapping(target: RegroupTarget, run: Run, scheme: Scheme, file: Path | None) -> None:
     """Fills the run's mapping from `file` (CSV, TSV or JSON lines), unless that is done or there is none.
 
-    Raises UsageError where it isn't done and no file is given, InputFileError where a record doesn't fit, RepeatedKeyError where two name the same message.
+    Raises UsageError where it isn't done and no file is given, InputFileError where a record doesn't fit,
+    RepeatedKeyError where two name the same message.
     """
     table = scheme.mapping
     if table is None or _LOADED in run.totals:
