@@ -107,7 +107,7 @@ class Driver:
             phase,
             pace=Pace(
                 start=phase.first_batch,
-                target_ms=phase.target_ms,
+                target_ms=max(phase.target_ms, self._database.dialect.batch_ms),
                 largest=phase.largest_batch,
                 fixed=self._crew.batch_size,
             ),

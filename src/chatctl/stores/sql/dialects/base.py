@@ -62,6 +62,8 @@ class Dialect(ABC):
 
     #: Whether the engine works in this process, so that reading ahead in another thread gains nothing.
     in_process: ClassVar[bool] = False
+    #: How long a batch of a long run should take at least, in milliseconds.
+    batch_ms: ClassVar[int] = 500
     #: Whether a lock may belong to a transaction, and DDL to the same one.
     takes_turns: ClassVar[bool] = False
     #: The server's sessions: ours, those in the way, and ending one.

@@ -63,6 +63,8 @@ class SQLite(Dialect):
     locks_die_with_holder = True
     hashes_slowly = True
     in_process = True
+    # Each commit writes the same pages of the indexes again: they are most of the work.
+    batch_ms = 1_500
 
     def __init__(self) -> None:
         self._locks: dict[str, FileLock] = {}
@@ -72,6 +74,9 @@ class SQLite(Dialect):
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
         if not _file_of(url):
             options["poolclass"] = sa.StaticPool
+        else:
+            # Each connection has a cache of its own, which is void once another one has written.
+            options["pool_use_lifo"] = True
         return options
 
     def prepare_url(self, url: sa.URL, *, read_only: bool) -> sa.URL:

@@ -22,7 +22,7 @@ class Phase(Work):
     unit: ClassVar[str] = "messages"
     #: How many rows the first batch takes and the largest may take, and how long one should last.
     first_batch: int = 10_000
-    largest_batch: ClassVar[int] = 100_000
+    largest_batch: ClassVar[int] = 200_000
     target_ms: ClassVar[int] = 500
 
     #: Whether some of the run's chats were there before it, and whether some of its messages were set aside.
