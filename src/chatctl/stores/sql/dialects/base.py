@@ -62,7 +62,7 @@ class Dialect(ABC):
 
     #: Whether the engine works in this process, so that reading ahead in another thread gains nothing.
     in_process: ClassVar[bool] = False
-    #: How long a batch of a long run should take at least, in milliseconds.
+    #: How long a batch of a long run should last, in milliseconds, unless the work says more.
     batch_ms: ClassVar[int] = 500
     #: Whether a lock may belong to a transaction, and DDL to the same one.
     takes_turns: ClassVar[bool] = False

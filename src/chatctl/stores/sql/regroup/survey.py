@@ -26,7 +26,7 @@ class _Look(Phase):
 
     name: ClassVar[str] = "look"
     title: ClassVar[str] = "looking at messages"
-    largest_batch: ClassVar[int] = 500_000
+    largest_batch: ClassVar[int] = 250_000
     target_ms: ClassVar[int] = 2_000
 
     def __init__(self, scheme: Scheme, work: WorkTables, round_number: int) -> None:
