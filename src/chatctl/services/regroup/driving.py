@@ -108,7 +108,7 @@ class Driver:
             pace=Pace(
                 start=phase.first_batch,
                 target_ms=max(phase.target_ms, self._database.dialect.batch_ms),
-                largest=phase.largest_batch,
+                largest=min(phase.largest_batch, self._database.dialect.batch_rows),
                 fixed=self._crew.batch_size,
             ),
             progress=self._crew.progress,

@@ -64,6 +64,8 @@ class Dialect(ABC):
     in_process: ClassVar[bool] = False
     #: How long a batch of a long run should last, in milliseconds, unless the work says more.
     batch_ms: ClassVar[int] = 500
+    #: The most rows that a batch may take.
+    batch_rows: ClassVar[int] = 1_000_000
     #: Whether a lock may belong to a transaction, and DDL to the same one.
     takes_turns: ClassVar[bool] = False
     #: The server's sessions: ours, those in the way, and ending one.

@@ -32,7 +32,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKPOINT_PAGES = 10_000
 
 #: SQLite's own 2 MiB are too few for batches that touch rows all over a table.
-_CACHE_KIB = 40_000
+_CACHE_KIB = 64_000
 
 _BY_ERROR_NAME: dict[str, type[errors.ChatctlError]] = {
     "SQLITE_BUSY": errors.RetryableError,
@@ -65,6 +65,8 @@ class SQLite(Dialect):
     in_process = True
     # Each commit writes the same pages of the indexes again: they are most of the work.
     batch_ms = 1_500
+    # What a statement sorts or puts aside is in this process's memory.
+    batch_rows = 100_000
 
     def __init__(self) -> None:
         self._locks: dict[str, FileLock] = {}
