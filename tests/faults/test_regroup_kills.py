@@ -139,7 +139,7 @@ def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygo
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_its_end(zygote: Zygote, flat: str, tmp_path: Path) -> None:
-    killing = Killing(zygote, tmp_path, "regroup", "run", "--workers", "2")
+    killing = Killing(zygote, tmp_path, "regroup", "run", "--workers", "2", "--batch-size", "10")
     with clone(flat) as undisturbed:
         killing.run(undisturbed)
         expected = fingerprints(undisturbed)
