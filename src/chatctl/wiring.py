@@ -19,7 +19,7 @@ from chatctl.settings import Settings
 from chatctl.settings.layout import configured_layout
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal import Journal
-from chatctl.stores.sql.thresholds import LAG_SECONDS, Thresholds
+from chatctl.stores.sql.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from chatctl.domain.progress import Progress
@@ -99,16 +99,12 @@ class Wiring:
 
     def _throttled(self, database: Database) -> Journal:
         """The journal of a database, for runs that wait where the servers have had enough."""
-        return Journal(database, self.settings.journal_schema, thresholds=self._thresholds)
-
-    @cached_property
-    def _thresholds(self) -> Thresholds:
         asked = self.settings.throttle
         replica = Database(asked.replica.reveal(), read_only=True) if asked.replica else None
         if replica is not None:
             self._opened.callback(replica.close)
-        lag = asked.max_lag_seconds or LAG_SECONDS
-        return Thresholds(replica, lag, asked.max_running, asked.max_statement_ms)
+        limits = Thresholds(replica, asked.max_lag_seconds, asked.max_running, asked.max_statement_ms)
+        return Journal(database, self.settings.journal_schema, thresholds=limits)
 
     def runs(self, *, read_only: bool = False) -> RunsTarget:
         """What the runs commands work on."""
@@ -161,11 +157,10 @@ class Wiring:
             project=policy.projects,
             chat_type=policy.chat_types,
         )
-        journal = self._throttled(database)
         return PurgeTarget(
             database,
             self.layout,
-            journal,
+            self._throttled(database),
             ArchiveFolder(policy.archive_folder),
             retention,
             policy.archive,

@@ -12,9 +12,11 @@ LAG_SECONDS = 10
 
 @dataclass(frozen=True)
 class Thresholds:
-    """None means no limit. `replica` holds a copy of the journal that is at most `lag_seconds` old."""
+    """None means no limit. `replica` holds a copy of the journal that is at most `lag_seconds` (LAG_SECONDS where
+    nobody says) old.
+    """
 
     replica: Database | None = None
-    lag_seconds: int = LAG_SECONDS
+    lag_seconds: int | None = None
     running: int | None = None
     statement_ms: int | None = None

@@ -17,6 +17,7 @@ from chatctl.domain.instants import to_epoch_ms
 from chatctl.errors import ChatctlError, RepeatedKeyError
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal import Journal
+from chatctl.stores.sql.thresholds import LAG_SECONDS
 
 #: Between two batches that follow each other quickly nothing changes: this often is asked.
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -58,7 +59,7 @@ class Throttle:
         return f"Waiting while more than {limit:,} sessions are at work." if busy else None
 
     def _lagging(self) -> str | None:
-        replica, limit = self._limits.replica, self._limits.lag_seconds
+        replica, limit = self._limits.replica, self._limits.lag_seconds or LAG_SECONDS
         if replica is None:
             return None
         now = self._beat()
