@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import random
 import threading
@@ -31,6 +32,8 @@ from chatctl.stores.sql.batches import BatchRunner, Pace
 from chatctl.stores.sql.batches.ranges import Ranges
 from chatctl.stores.sql.purge.conversations import Conversations
 from chatctl.stores.sql.purge.work import Candidate, PurgeWork
+
+log = logging.getLogger(__name__)
 
 SOAK = bool(os.environ.get("CHATCTL_SOAK"))
 ON_SQLITE = 20_000 if SOAK else 150
@@ -74,6 +77,12 @@ def conversations(purging: PurgeBed) -> Conversations:
     """The conversations of the database: to read its schema once is enough for thousands of schedules."""
     with purging.database.connect() as connection:
         return purging.target.conversations(connection)
+
+
+def tell(done: int, each: int, of: int) -> None:
+    """A line in a long run's log now and then."""
+    if done % each == 0 or done == of:
+        log.info("%d of %d schedules, and no protected row was deleted", done, of)
 
 
 def message(name: str) -> dict[str, Any]:
@@ -222,8 +231,10 @@ def quick(purging: PurgeBed) -> PurgeBed:
 @on_sqlite
 @pytest.mark.parametrize("share", [pytest.param(share, marks=slow_in_soak) for share in range(SHARES)])
 def test_no_order_of_things_deletes_what_is_protected(quick: PurgeBed, share: int) -> None:
-    for seed in range(1 + share, 1 + ON_SQLITE, SHARES):
+    seeds = range(1 + share, 1 + ON_SQLITE, SHARES)
+    for done, seed in enumerate(seeds, 1):
         assert Schedule(quick, seed, PurgeWork).run() == set(), seed
+        tell(done, 250, len(seeds))
 
 
 @on_sqlite
@@ -319,6 +330,7 @@ def test_nobody_who_was_told_that_a_conversation_is_there_loses_it(purging: Purg
         crowd = Crowd(purging, seed)
         crowd.during(functools.partial(two_nights, purging, crowd))
         assert crowd.safe - purging.names(*names) == set(), seed
+        tell(seed + 1, 50, rounds)
 
 
 def two_nights(purging: PurgeBed, crowd: Crowd) -> None:
