@@ -321,6 +321,8 @@ def _erase(ctx: typer.Context, command: str, user: str, *, dry_run: bool) -> Non
 
 def _agreement(ctx: typer.Context, wiring: Wiring, request: PurgeRequest) -> Callable[[PurgePlan], None]:
     """Asks for consent, unless the configured policy is the consent and nothing about the plan is unusual."""
+    from chatctl.services.purge import planning
+
     settings = wiring.settings
     policy = settings.purge
     by_policy = settings.purge_configured and (policy.unattended or not settings.protected)
@@ -330,7 +332,7 @@ def _agreement(ctx: typer.Context, wiring: Wiring, request: PurgeRequest) -> Cal
         if planned.data["eligible"] == 0 or (by_policy and not goes_beyond and not planned.guards):
             return
         if ctx.params.get("confirm") is None:
-            show(ctx, "purge plan", Result(planned.data))
+            show(ctx, "purge plan", planning.plan(wiring.purge(read_only=True), request))
         reasons = " ".join((*planned.guards, f"Delete {planned.data['eligible']:,} conversations?"))
         consent(ctx, reasons, loses_data=True)
 

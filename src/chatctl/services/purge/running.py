@@ -35,7 +35,7 @@ _FIRST_BATCH = 500
 class Attendance:
     """Who watches a purge, who may stop it, who has to agree to it, and who is told.
 
-    `agree` is shown the plan before anything is deleted, and raises where nobody agrees.
+    `agree` is given the plan, its messages estimated, before anything is deleted; it raises where nobody agrees.
     """
 
     progress: Progress
@@ -61,7 +61,8 @@ def run(
     target.prepare()
     with RunLock(target.journal, PURGE_LOCK) as lock, attendance.reporter.watching():
         with target.database.connect() as connection:
-            planned = make_plan(target, connection, request, saved["now_ms"] if saved else None)
+            now_ms = saved["now_ms"] if saved else None
+            planned = make_plan(target, connection, request, now_ms, to_be_shown=False)
             unfinished = target.journal.runs.unfinished(connection, KIND, target.layout.name, PURGE_LOCK)
         _check(planned, request, unfinished, saved)
         attendance.agree(planned)
