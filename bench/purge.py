@@ -76,7 +76,7 @@ def seconds_of_pt_archiver(url: str, *extra: str) -> float:
     return time.perf_counter() - started
 
 
-def seconds_of_chatctl(url: str, folder: Path) -> float:
+def seconds_of_chatctl(url: str, folder: Path, workers: int = 1) -> float:
     """How long `chatctl purge` takes, its start included."""
     environment = {
         **os.environ,
@@ -86,7 +86,7 @@ def seconds_of_chatctl(url: str, folder: Path) -> float:
         "XDG_DATA_HOME": str(folder),
     }
     started = time.perf_counter()
-    command = [sys.executable, "-m", "chatctl", "--quiet", "purge", "--confirm", "default"]
+    command = [sys.executable, "-m", "chatctl", "--quiet", "purge", "--confirm", "default", "--workers", str(workers)]
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
@@ -106,13 +106,14 @@ def main() -> None:
     if shutil.which("pt-archiver") is None:
         print("purge: skipped, there is no pt-archiver (Debian: percona-toolkit)")
         return
-    rates: dict[str, list[float]] = {"pt-archiver": [], "pt-archiver, keys only": [], "chatctl": []}
     with MariaDBServer(SETTINGS) as server, tempfile.TemporaryDirectory() as folder:
         contenders: dict[str, Callable[[str], float]] = {
             "pt-archiver": seconds_of_pt_archiver,
             "pt-archiver, keys only": lambda url: seconds_of_pt_archiver(url, "--primary-key-only"),
             "chatctl": lambda url: seconds_of_chatctl(url, Path(folder)),
+            "chatctl, two workers": lambda url: seconds_of_chatctl(url, Path(folder), 2),
         }
+        rates: dict[str, list[float]] = {name: [] for name in contenders}
         databases = Databases(server.url)
         for _ in range(ROUNDS):
             for name, contender in contenders.items():
@@ -124,8 +125,9 @@ def main() -> None:
                     rates[name].append((before - left(url)) / took)
                     print(f"  {name:22} {rates[name][-1]:10,.0f} messages/s", flush=True)
     best = {name: max(found) for name, found in rates.items()}
-    for name in ("pt-archiver", "pt-archiver, keys only"):
-        print(f"purge: {best['chatctl'] / best[name]:.2f} × {name} (at least {TARGET:.1f})")
+    for own in ("chatctl", "chatctl, two workers"):
+        for name in ("pt-archiver", "pt-archiver, keys only"):
+            print(f"purge: {own}: {best[own] / best[name]:.2f} × {name} (at least {TARGET:.1f})")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ EraseUser = Annotated[
     typer.Option("--erase-user", metavar="ID", help="Everything of this user, live and archived; needs --confirm."),
 ]
 StopFile = Annotated[Path | None, typer.Option("--stop-file", metavar="FILE", help="Wait while this file is there.")]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, max=64, help="How many work at once.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Conversations a batch.")]
 
 
@@ -63,6 +64,7 @@ def purge(
     limit: Limit = None,
     max_runtime: MaxRuntime = None,
     window: WindowOption = None,
+    workers: Workers = 1,
     erase_user: EraseUser = None,
     dry_run: DryRun = False,
     confirm: Confirm = None,
@@ -77,7 +79,7 @@ def purge(
         _erase(ctx, "purge", erase_user, dry_run=dry_run)
     elif ctx.invoked_subcommand is None:
         asked = _Asked(account, user, older_than, archive, limit)
-        _run(ctx, "purge", asked, _Bounds(max_runtime, window), dry_run=dry_run)
+        _run(ctx, "purge", asked, _Bounds(max_runtime, window, workers=workers), dry_run=dry_run)
 
 
 @app.command()
@@ -115,6 +117,7 @@ def run_(
     max_runtime: MaxRuntime = None,
     window: WindowOption = None,
     batch_size: BatchSize = None,
+    workers: Workers = 1,
     stop_file: StopFile = None,
     plan: PlanFile = None,
     erase_user: EraseUser = None,
@@ -129,7 +132,7 @@ def run_(
         _erase(ctx, "purge run", erase_user, dry_run=dry_run)
         return
     asked = _Asked(account, user, older_than, archive, limit, plan)
-    _run(ctx, "purge run", asked, _Bounds(max_runtime, window, batch_size, stop_file), dry_run=dry_run)
+    _run(ctx, "purge run", asked, _Bounds(max_runtime, window, batch_size, stop_file, workers), dry_run=dry_run)
 
 
 @app.command()
@@ -271,6 +274,7 @@ class _Bounds:
     window: str | None
     batch_size: int | None = None
     stop_file: Path | None = None
+    workers: int = 1
 
     def limits(self) -> Limits:
         """The limits; raises UsageError."""
@@ -300,6 +304,7 @@ def _run(ctx: typer.Context, command: str, asked: _Asked, bounds: _Bounds, *, dr
             wiring.purge_reporter(),
             bounds.limits(),
             bounds.batch_size,
+            bounds.workers,
         )
         return running.run(wiring.purge(), request, attendance, saved)
 

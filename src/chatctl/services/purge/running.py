@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +19,15 @@ from chatctl.services.purge.planning import PurgePlan, count_eligible, make_plan
 from chatctl.services.purge.reporting import Reporter
 from chatctl.services.purge.sessions import BOUNDS, FIRST_NUMBER, SessionWork
 from chatctl.services.purge.target import PURGE_LOCK, PurgeRequest, PurgeTarget
-from chatctl.services.purge.works import BothWorks
+from chatctl.services.purge.works import BothWorks, Crew
 from chatctl.stores.sql.batches import BatchRunner, Pace, RunTotals
 from chatctl.stores.sql.batches.gate import Gate
 from chatctl.stores.sql.batches.ranges import Ranges
+from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.locks import RunLock
+from chatctl.stores.sql.purge.eligibility import Eligibility
+from chatctl.stores.sql.purge.shares import shares
 from chatctl.stores.sql.purge.work import LARGEST_BATCH, PurgeWork
 
 KIND = "purge"
@@ -44,6 +48,7 @@ class Attendance:
     reporter: Reporter = field(default_factory=Reporter)
     limits: Limits = field(default_factory=Limits)
     batch_size: int | None = None
+    workers: int = 1
 
 
 def run(
@@ -115,32 +120,56 @@ class _Purge:
                 return journal.runs.resume(connection, unfinished)
             options, layout = self._request.as_json(), self._target.layout.name
             run = journal.runs.start(connection, KIND, layout, PURGE_LOCK, options, self._planned.fingerprint)
-            Ranges(journal).add(connection, run.id, [{}] if self._target.sessions is None else [{}, BOUNDS])
+            Ranges(journal).add(connection, run.id, self._bounds(connection))
             return run
 
-    def _delete(self, run: Run, lock: RunLock) -> tuple[BothWorks, RunTotals]:
-        work = self._work(run)
-        journal, progress = self._target.journal, self._attendance.progress
+    def _bounds(self, connection: sa.Connection) -> list[Position]:
+        target, selection = self._target, self._planned.selection
+        on = target.conversations(connection)
+        rows: list[Position] = [{}]
+        # Without an index on the clock each stretch of it would be a walk over everything.
+        if on.clock_index is not None and self._request.limit is None:
+            where = Eligibility(on, selection, target.database.dialect).by_own_row
+            rows = shares(connection, on, where, self._workers)
+        return rows if target.sessions is None else [*rows, BOUNDS]
+
+    @property
+    def _workers(self) -> int:
+        # Where the engine lets one writer in at a time, more of them would only wait for each other.
+        return 1 if self._target.database.dialect.in_process else self._attendance.workers
+
+    def _delete(self, run: Run, lock: RunLock) -> tuple[Crew, RunTotals]:
+        journal, progress, stop = self._target.journal, self._attendance.progress, self._attendance.stop
+        crew = Crew([self._work(run) for _ in range(self._workers)])
         progress.start(self._planned.data["eligible"], "conversations")
-        runner = BatchRunner(
-            journal,
-            run.id,
-            work,
-            pace=Pace(start=_FIRST_BATCH, largest=LARGEST_BATCH, fixed=self._attendance.batch_size),
-            progress=progress,
-            stop=self._attendance.stop,
-            guard=lock.check,
-            alone=True,
-            gate=Gate(journal, run.id, self._attendance.limits, progress, self._attendance.stop, utc_now),
-        )
+        gate = Gate(journal, run.id, self._attendance.limits, progress, stop, utc_now)
+        with journal.database.begin() as connection:
+            Ranges(journal).free(connection, run.id)
+        runners = [self._runner(run, work, lock, gate, alone=len(crew.works) == 1) for work in crew.works]
         started = time.monotonic()
         try:
-            return work, runner.run()
+            with ThreadPoolExecutor(len(runners), thread_name_prefix="purge") as pool:
+                for done in [pool.submit(runner.run) for runner in runners]:
+                    done.result()
         except StoppedEarlyError as early:
             self._early = early
         with self._target.database.connect() as connection:
-            rows, batches, _, counts = Ranges(journal).totals(connection, run.id)
-        return work, RunTotals(rows, batches, time.monotonic() - started, False, counts)
+            rows, batches, still_open, counts = Ranges(journal).totals(connection, run.id)
+        finished = self._early is None and still_open == 0
+        return crew, RunTotals(rows, batches, time.monotonic() - started, finished, counts)
+
+    def _runner(self, run: Run, work: BothWorks, lock: RunLock, gate: Gate, *, alone: bool) -> BatchRunner:
+        return BatchRunner(
+            self._target.journal,
+            run.id,
+            work,
+            pace=Pace(start=_FIRST_BATCH, largest=LARGEST_BATCH, fixed=self._attendance.batch_size),
+            progress=self._attendance.progress,
+            stop=self._attendance.stop,
+            guard=lock.check,
+            alone=alone,
+            gate=gate,
+        )
 
     def _work(self, run: Run) -> BothWorks:
         target, selection, place = self._target, self._planned.selection, self._request.place(self._target)
@@ -164,7 +193,7 @@ class _Purge:
             steered = error is not None and now in (RunStatus.CANCELLED, RunStatus.PAUSED)
             self._target.journal.runs.finish(connection, run.id, now if steered else status, kept, error)
 
-    def _data(self, work: BothWorks, totals: RunTotals, *, resumed: bool) -> dict[str, Any]:
+    def _data(self, work: Crew, totals: RunTotals, *, resumed: bool) -> dict[str, Any]:
         planned, counts = self._planned.data, totals.counts
         with self._target.database.connect() as connection:
             messages = message_part(self._target.conversations(connection))
@@ -180,7 +209,7 @@ class _Purge:
             "held": planned["held"],
             "deleted_chats": deleted,
             "deleted_messages": counts.get(f"deleted_{messages}", 0) + work.sessions_messages,
-            "deleted_sessions": None if work.sessions is None else work.sessions_deleted,
+            "deleted_sessions": work.sessions_deleted if work.keeps_sessions else None,
             "archived": counts.get("archived", 0),
             "by_account": dict(work.by_account),
             "backlog": backlog,

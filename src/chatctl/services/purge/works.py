@@ -1,8 +1,9 @@
-"""Rows and sessions as one piece of work: two ranges of one run."""
+"""Rows and sessions as one piece of work, in ranges of one run; and what several workers did of it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -51,3 +52,30 @@ class BothWorks:
     def sessions_messages(self) -> int:
         """The entries of their histories."""
         return self.sessions.messages if self.sessions else 0
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What the workers of one run did, together."""
+
+    works: Sequence[BothWorks]
+
+    @property
+    def by_account(self) -> Counter[str]:
+        """What this attempt deleted, by account."""
+        return sum((work.by_account for work in self.works), Counter())
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether sessions in Redis are part of it."""
+        return any(work.sessions is not None for work in self.works)
+
+    @property
+    def sessions_deleted(self) -> int:
+        """Sessions that this attempt took out of Redis."""
+        return sum(work.sessions_deleted for work in self.works)
+
+    @property
+    def sessions_messages(self) -> int:
+        """The entries of their histories."""
+        return sum(work.sessions_messages for work in self.works)

@@ -186,6 +186,12 @@ class Ranges:
             .values(lease_until_ms=0, worker=None)
         )
 
+    def free(self, connection: sa.Connection, run_id: str) -> None:
+        """Ends every lease of a run that nobody is known to work on: its lock is the caller's."""
+        column = self._table.c
+        change = self._table.update().where(column.run_id == run_id, column.state == _OPEN)
+        connection.execute(change.values(lease_until_ms=0, worker=None))
+
     def totals(self, connection: sa.Connection, run_id: str) -> tuple[int, int, int, dict[str, int]]:
         """Rows done, batches, open ranges, and the sum of all counts of a run."""
         rows = batches = still_open = 0

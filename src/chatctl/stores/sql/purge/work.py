@@ -21,6 +21,7 @@ from chatctl.stores.sql.purge.conversations import Conversations, Part, matching
 from chatctl.stores.sql.purge.eligibility import Eligibility, Selection
 from chatctl.stores.sql.purge.holds import HoldStore, chat_key
 from chatctl.stores.sql.purge.records import Header, RowReader, belonging, decoded, encoded
+from chatctl.stores.sql.purge.shares import inside
 
 Operator = Callable[[Any, Any], Any]
 
@@ -81,13 +82,14 @@ class PurgeWork:
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Deletes about `size` conversations from `position` on."""
-        done, number = position.get("deleted", 0), position.get("number", 0) + 1
+        done, number = position.get("deleted", 0), (position.get("number") or bounds.get("number") or 0) + 1
         wanted = min(size, LARGEST_BATCH, *([self._limit - done] if self._limit is not None else []))
         now_ms = to_epoch_ms(self._selection.now)
         holds = self._tools.holds.in_force(connection, now_ms)
         free = sa.not_(self._eligibility.held(holds))
         condition = sa.and_(self._eligibility.condition, free)
-        found = self.candidates(connection, sa.and_(self._eligibility.by_own_row, free), position, wanted)
+        own = sa.and_(self._eligibility.by_own_row, free, inside(self._on, bounds))
+        found = self.candidates(connection, own, position, wanted)
         victims = self.still_eligible(connection, condition, self._not_restored(connection, found, now_ms))
         counts = self._delete(connection, victims, number, self._in_few_words(found, victims, holds))
         deleted = done + len(victims)
