@@ -30,7 +30,10 @@ _BROKEN = RuleSet(
 
 @dataclass(frozen=True)
 class Match:
-    """One place where a rule matches. Offsets count bytes; `replacement` is None where nothing is certain."""
+    """One place where a rule matches. Offsets count bytes; `replacement` is None where nothing is certain.
+
+    A file needs a replacement that is `once` in one place only: in others the line goes.
+    """
 
     rule: str
     severity: str
@@ -44,6 +47,7 @@ class Match:
     replacement: str | None
     group: str | None
     needs: Import | None
+    once: bool
 
 
 def scan(place: Path, rules: RuleSet) -> list[Match]:
@@ -97,6 +101,7 @@ def _read(item: dict[str, Any]) -> Match:
         replacement=item.get("replacement"),
         group=metadata.get("group"),
         needs=Import(**needs) if needs else None,
+        once=bool(metadata.get("once")),
     )
 
 

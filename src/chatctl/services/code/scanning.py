@@ -82,18 +82,26 @@ def _rewrites(matches: list[Match], certain: set[Match]) -> Iterator[Rewrite]:
 
 def _rewrite(file: Path, matches: list[Match]) -> Rewrite | None:
     content = file.read_bytes()
-    pieces, position, used = [], 0, []
+    pieces: list[bytes] = []
+    used: list[Match] = []
+    position = 0
     # A match inside another one is rewritten in the next pass, if it is still there.
     for match in matches:
         if match.start < position or match.replacement is None:
             continue
-        pieces += [content[position : match.start], match.replacement.encode()]
-        position = match.end
+        repeated = match.once and any(match.replacement == earlier.replacement for earlier in used)
+        pieces += [content[position : match.start], b"" if repeated else match.replacement.encode()]
+        position = match.end + _line_end(content, match.end) if repeated else match.end
         used.append(match)
     after = b"".join([*pieces, content[position:]]).decode()
     for needed in {match.needs for match in used if match.needs}:
         after = with_import(after, needed)
     return Rewrite(file, content.decode(), after, tuple(used)) if _still_read(file, content, after) else None
+
+
+def _line_end(content: bytes, at: int) -> int:
+    """The length of the line end at `at`; 0 where none is there."""
+    return next((len(end) for end in (b"\r\n", b"\n") if content.startswith(end, at)), 0)
 
 
 def _still_read(file: Path, before: bytes, after: str) -> bool:
