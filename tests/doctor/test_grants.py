@@ -11,6 +11,7 @@ import pytest
 from tests.support.accounts import account, execute
 from tests.support.cli import Completed
 from tests.support.legacy import make_legacy
+from tests.support.permissions import make_permissions
 
 Invoke = Callable[..., Completed]
 SERVERS = [pytest.param("mariadb", marks=pytest.mark.mysql), pytest.param("postgresql", marks=pytest.mark.postgresql)]
@@ -102,6 +103,28 @@ def test_what_an_account_lacks_is_a_finding_with_the_statement_that_gives_it(
     as_account("migrate")
     enough = invoke("doctor", "--check", "privileges-migrate", "-o", "json")
     assert enough.exit_code == 0, enough
+
+
+@pytest.mark.mysql
+def test_the_permission_databases_account_reads_its_two_tables_and_nothing_else(
+    mariadb_url: str, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_permissions(mariadb_url, [("1", "One")], [("1", "jane")])
+    (tmp_path / "own.db").touch()
+    monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{tmp_path / 'own.db'}")
+    monkeypatch.setenv("CHATCTL_LAYOUT", "simorgh")
+    with account(mariadb_url) as (name, url):
+        monkeypatch.setenv("CHATCTL_PERMISSIONS_DATABASE", mariadb_url)
+        answer = invoke("doctor", "--grants", "--group", "permissions", "--account", name, "-o", "json").json
+        (row,) = answer["data"]["groups"]
+        assert len(row["statements"]) == 2
+        assert all(statement.startswith("GRANT SELECT ON ") for statement in row["statements"])
+        execute(mariadb_url, row["statements"])
+
+        monkeypatch.setenv("CHATCTL_PERMISSIONS_DATABASE", url)
+        assert invoke("permissions", "check", "jane", "1").exit_code == 0
+        assert invoke("permissions", "check", "john", "1").exit_code == 8
+        assert invoke("doctor", "--check", "permissions-read-only").exit_code == 0
 
 
 def test_no_group_of_that_name_is_a_usage_error(invoke: Invoke, tmp_path: Path) -> None:

@@ -52,8 +52,10 @@ def doctor(
     def granted(wiring: Wiring) -> Result:
         from chatctl.services.doctor import grants as service
 
-        database = wiring.database(read_only=True)
-        return service.grants(database, wiring.layout, wiring.settings.journal_schema, account, groups or ())
+        settings, given = wiring.settings, wiring.settings.permissions_database
+        permissions = wiring.database_at(given.reveal(), True) if given else None
+        ground = service.Ground(wiring.database(read_only=True), permissions, wiring.layout, settings.journal_schema)
+        return service.grants(ground, account, groups or ())
 
     def examined(wiring: Wiring) -> Result:
         from chatctl.services.doctor import checking

@@ -6,6 +6,7 @@ grants.yaml says what each group needs; the layout says on which tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -46,27 +47,38 @@ def groups() -> dict[str, Group]:
     }
 
 
-def grants(
-    database: Database, layout: Layout, journal_schema: str | None, account: str, wanted: Sequence[str] = ()
-) -> Result:
+@dataclass(frozen=True)
+class Ground:
+    """The databases that are granted on: the context's own, and the application's permission database, if any."""
+
+    database: Database
+    permissions: Database | None
+    layout: Layout
+    journal_schema: str | None
+
+
+def grants(ground: Ground, account: str, wanted: Sequence[str] = ()) -> Result:
     """The statements for the groups `wanted` (all that the layout can use, if none are named).
 
-    Raises UsageError for an unknown group, CannotConnectError where the server doesn't answer.
+    Raises UsageError for an unknown group, CannotConnectError where a server doesn't answer.
     """
     unknown = [name for name in wanted if name not in groups()]
     if unknown:
         raise UsageError(f"No group is called '{unknown[0]}'.", hint=f"There are {', '.join(groups())}.")
-    chosen = {
-        name: group for name, group in groups().items() if name in wanted or (not wanted and _of_use(group, layout))
-    }
     rows: list[dict[str, Any]] = []
-    with database.connect() as connection:
-        for name, group in chosen.items():
-            need = need_of(group, layout, journal_schema)
-            made = [demand.statement for demand in demands(connection, need, account)]
-            rows.append({"group": name, "title": group.title, "commands": group.commands, "statements": made})
-    notes = () if any(row["statements"] for row in rows) else (_files_only(database),)
-    return Result({"engine": database.dialect.name, "account": account, "groups": rows}, warnings=notes)
+    for name, group in groups().items():
+        if name not in wanted and (wanted or not _of_use(group, ground.layout)):
+            continue
+        elsewhere = "permissions" in group.tables
+        database = ground.permissions if elsewhere else ground.database
+        made: list[str] = []
+        if database is not None:
+            need = need_of(group, ground.layout, ground.journal_schema)
+            with database.connect() as connection:
+                made = [demand.statement for demand in demands(connection, need, account)]
+        rows.append({"group": name, "title": group.title, "commands": group.commands, "statements": made})
+    notes = () if any(row["statements"] for row in rows) else (_files_only(ground.database),)
+    return Result({"engine": ground.database.dialect.name, "account": account, "groups": rows}, warnings=notes)
 
 
 def lacking(database: Database, layout: Layout, journal_schema: str | None, group: str) -> list[Demand]:
