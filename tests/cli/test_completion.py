@@ -27,7 +27,7 @@ permissions check|list|audit / permissions cache
 purge / purge plan|run|status|stats|restore|hold|schedule
 backup create|list|show|verify|restore|drill|prune
 rollback plan|run
-runs list|show|pause|resume|cancel|report|unlock
+runs list|show|pause|resume|cancel|report|unlock|prune
 record start|show|check|sign|finish / payload check|upgrade
 users create|list|password|token / serve / smoke
 env check|diff|convert|secret / code scan
