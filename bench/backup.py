@@ -42,7 +42,7 @@ answer.seek(0)
 taken = json.load(answer)
 assert code == 0, taken
 with redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
-    code = main(["backup", "verify", taken["data"]["id"], "--quiet"])
+    code = main(["backup", "verify", taken["data"]["id"], "--quiet", "--output", "json"])
 sys.exit(code)
 """
 

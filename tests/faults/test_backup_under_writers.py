@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -23,6 +25,10 @@ from chatctl.stores.sql.high_water import SqlHighWater
 from chatctl.stores.sql.journal import Journal
 
 WRITERS = 32
+#: How many backups `make soak` takes.
+SOAK_BACKUPS = int(os.environ.get("CHATCTL_SOAK_BACKUPS") or 200)
+
+_log = logging.getLogger(__name__)
 
 
 @pytest.fixture
@@ -49,19 +55,19 @@ def highest_in_dump(source: Database, folder: Path) -> int:
 @pytest.mark.parametrize("engine_name", ["mariadb", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     "rounds",
-    [3, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
+    [3, pytest.param(SOAK_BACKUPS, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
 )
 def test_after_a_restore_a_counter_is_at_least_the_highest_number(site: Site, redis_url: str, rounds: int) -> None:
-    backups = []
+    source, backups = Database(site.url), []
     with issuing(site.url, redis_url, WRITERS):
-        for _ in range(rounds):
-            backups.append(site("create", "--pause-writes", "50") if len(backups) == 1 else site("create"))
+        for number in range(rounds):
+            backup = site("create", "--pause-writes", "50") if number == 1 else site("create")
+            highest = highest_in_dump(source, site.store / backup["id"] / SQL)
+            assert highest > 0
+            assert backup["redis"]["counters"]["general:202512"] >= highest
+            backups.append(backup)
+            _log.info("%s: %s of %s backups hold, %s numbers issued", site.url[:10], len(backups), rounds, highest)
 
-    source = Database(site.url)
-    for backup in backups:
-        highest = highest_in_dump(source, site.store / backup["id"] / SQL)
-        assert highest > 0
-        assert backup["redis"]["counters"]["general:202512"] >= highest
     last = highest_in(source)
     source.close()
     with closing(redis_client(redis_url)) as client:
