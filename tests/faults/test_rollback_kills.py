@@ -27,7 +27,7 @@ from chatctl.stores.sql.restore_marker import RestoreMarker
 KILLED = 137
 RUN = ("rollback", "run", "--confirm", "default")
 #: How many moments are tried, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 3
+TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 2
 
 
 @dataclass

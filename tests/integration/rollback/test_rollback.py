@@ -207,6 +207,9 @@ def test_what_a_purge_archived_comes_back_with_its_messages(site: Site, chatctl:
     assert ({name: site.rows()[name] for name in _LEGACY}, site.schema()) == (rows, schema)
 
 
+@pytest.mark.parametrize(
+    "engine_name", ["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.slow)], indirect=True
+)
 def test_what_cannot_be_undone_comes_back_from_the_backup_that_was_taken_first(site: Site, chatctl: Chatctl) -> None:
     rows, schema = site.rows(), site.schema()
     migrated = chatctl("migrate", "--yes", "--backup")["run_id"]
@@ -310,7 +313,9 @@ def test_counters_are_raised_and_never_lowered_although_what_bears_witness_goes(
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("layout", ["native", "ray", "toolboxai", "worker"])
+@pytest.mark.parametrize(
+    "layout", ["native", "toolboxai", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ray", "worker"))]
+)
 def test_every_layout_goes_back_to_what_it_was(
     layout: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, chatctl: Chatctl
 ) -> None:
