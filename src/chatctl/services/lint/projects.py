@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from chatctl.errors import ConfigurationError
 
+#: Alembic's own name for it.
+_VERSION_TABLE = "alembic_version"
 _SEPARATORS = re.compile(r"[,;\s]+")
 
 
@@ -40,6 +43,22 @@ def find_project(place: str) -> AlembicProject:
             return project
     versions = folder / "versions"
     return AlembicProject(folder, (versions if versions.is_dir() else folder,), folder.parent)
+
+
+def version_table_of(project: AlembicProject) -> str:
+    """The version table that the project's env.py names, as far as its text tells."""
+    try:
+        tree = ast.parse((project.location / "env.py").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return _VERSION_TABLE
+    named = [
+        keyword.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "version_table" and isinstance(keyword.value, ast.Constant)
+    ]
+    return next((name for name in named if isinstance(name, str)), _VERSION_TABLE)
 
 
 def _in_package(place: str) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatctl.domain.plans import fingerprint
-from chatctl.errors import StalePlanError
+from chatctl.errors import ConnectionLostError, StalePlanError
 from chatctl.observe.fail_points import fail_point
 from chatctl.services.migrate.planning import PlannedRevision
 from chatctl.services.migrate.target import MigrationTarget
@@ -70,13 +70,16 @@ class JournaledRevision:
     def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool:
         """Runs the statement unless an earlier try did; True, since nobody else shall run it."""
         self._check_planned(statement)
-        if statement.is_session_setting:
-            statement.execute(cursor)
-        else:
-            self._lock.uses(connection)
-            self._lock.check(connection)
-            self._run_once(statement, cursor, connection)
-        self._sent += 1
+        try:
+            if statement.is_session_setting:
+                statement.execute(cursor)
+            else:
+                self._lock.uses(connection)
+                self._lock.check(connection)
+                self._run_once(statement, cursor, connection)
+        finally:
+            # A revision may go on after a statement that the server has refused.
+            self._sent += 1
         return True
 
     @property
@@ -123,12 +126,24 @@ class JournaledRevision:
             self._commit(connection)
         with _one_transaction(cursor) if rolls_back and commits_by_itself(connection) else nullcontext():
             fail_point("statement.before")
-            self._execute(statement, cursor, begun_before=entry is not None)
+            try:
+                self._execute(statement, cursor, begun_before=entry is not None)
+            except connection.dialect.loaded_dbapi.Error as problem:
+                if not rolls_back:
+                    self._forget(problem, connection)
+                raise
             fail_point("statement.after")
             self._log.done(connection, revision, ordinal, statement.sql, _digest(statement))
         if not rolls_back:
             self._commit(connection)
         fail_point("statement.journaled")
+
+    def _forget(self, problem: BaseException, connection: sa.Connection) -> None:
+        """A statement that the server has refused has no effect: run again, it shall be refused again."""
+        if issubclass(self._dialect.classify(problem), ConnectionLostError):
+            return
+        self._log.forget(connection, self._step.revision.id, self._sent)
+        self._commit(connection)
 
     def _execute(self, statement: Statement, cursor: Any, *, begun_before: bool) -> None:
         manners = self._dialect.manners

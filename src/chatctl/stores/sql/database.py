@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from chatctl.errors import AccessDeniedError, CannotConnectError, ChatctlError, ConnectionLostError, RetryableError
 from chatctl.stores.sql.dialects import READS_ONLY, Dialect, dialect_for, normalise_url
+from chatctl.stores.sql.redirecting import mark_own
 
 #: How long one of many waits for a connection.
 _POOL_SECONDS = 10.0
@@ -40,6 +41,7 @@ class Database:
             options |= {"pool_size": self._connections, "max_overflow": 0, "pool_timeout": _POOL_SECONDS}
         engine = sa.create_engine(self._family.prepare_url(self.url, read_only=self.read_only), **options)
         self._family.instrument(engine, read_only=self.read_only)
+        mark_own(engine)
         return engine
 
     @cached_property

@@ -7,7 +7,8 @@ A snapshot maps a path to a description: `messages.userId` to `VARCHAR(64) NOT N
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from chatctl.stores.sql.dialects.validity import Unproven, unproven
 
 #: chatctl's own tables and what they leave behind; never part of an application's schema.
 OWN_PREFIX = "chatctl_"
+
+#: The execution option that turns them off.
+_SKIPPED = "skip_user_error_events"
 
 Snapshot = Mapping[str, str]
 
@@ -41,6 +45,25 @@ def take_snapshot(
     connection: sa.Connection, tables: Collection[str] | None = None, schema: str | None = None
 ) -> dict[str, str]:
     """The schema of `tables` (all but chatctl's own if None), those that aren't there left out."""
+    with _leaving_error_events(connection):
+        return _snapshot_of(connection, tables, schema)
+
+
+@contextmanager
+def _leaving_error_events(connection: sa.Connection) -> Iterator[None]:
+    """SQLAlchemy's inspection of MySQL turns them off for the rest of a connection's life.
+
+    Applications translate errors by them, and their revisions go by the translation.
+    """
+    before = connection.get_execution_options().get(_SKIPPED, False)
+    try:
+        yield
+    finally:
+        if connection.get_execution_options().get(_SKIPPED, False) != before:
+            connection.execution_options(**{_SKIPPED: before})
+
+
+def _snapshot_of(connection: sa.Connection, tables: Collection[str] | None, schema: str | None) -> dict[str, str]:
     inspector = sa.inspect(connection)
     doubtful = unproven(connection, schema)
     present = [name for name in inspector.get_table_names(schema) if not name.startswith(OWN_PREFIX)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging.config
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -25,11 +26,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from chatctl.errors import ConfigurationError, RevisionError
+from chatctl.errors import ChatctlError, ConfigurationError, RevisionError
 from chatctl.layouts.model import Phase
 from chatctl.stores.sql.answers import Answer
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.dialects.registry import place_of
+from chatctl.stores.sql.redirecting import leading_into
 from chatctl.stores.sql.revisions import Direction, Revision, Revisions
 from chatctl.stores.sql.statements import Statement, Watch
 
@@ -156,15 +158,21 @@ class ProjectRevisions(Revisions):
 
         def checked(heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
             if context.connection is not None:
-                _require_same(context.connection.engine.url, wanted)
+                _require_same(context.connection.engine.url, self._database.url, wanted)
             return moves(heads, context)
 
         config = self._config(buffer, wanted)
-        with self._at_home(), EnvironmentContext(config, self._scripts, fn=checked, **options):
+        led = leading_into(url, self._database.url, self._database.engine) if url else nullcontext()
+        with self._at_home(), led, EnvironmentContext(config, self._scripts, fn=checked, **options):
             try:
                 self._scripts.run_env()
             except CommandError as problem:
                 raise RevisionError(f"{self._files.location / 'env.py'}: {problem}") from problem
+            except (ChatctlError, sa.exc.DBAPIError):
+                raise
+            # The application's own code may raise anything.
+            except Exception as problem:
+                raise _told(problem, self._files.root) from problem
 
     def _config(self, buffer: StringIO | None = None, url: sa.URL | None = None) -> Config:
         config = Config(self._files.ini, output_buffer=buffer) if buffer else Config(self._files.ini)
@@ -223,10 +231,30 @@ def _escaped(value: str) -> str:
     return value.replace("%", "%%")
 
 
-def _require_same(connected: sa.URL, wanted: sa.URL) -> None:
-    """Raises ConfigurationError where env.py has connected to another database than the one that chatctl looks at."""
-    if place_of(connected) != place_of(wanted):
+def _told(problem: BaseException, root: Path) -> BaseException:
+    """What the application's code raised, with the line of it that did; chatctl's own error, if it has wrapped one."""
+    inner: BaseException | None = problem
+    while inner is not None:
+        if isinstance(inner, ChatctlError | sa.exc.DBAPIError):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    frames = [
+        frame for frame in traceback.extract_tb(problem.__traceback__) if Path(frame.filename).is_relative_to(root)
+    ]
+    place = f"{Path(frames[-1].filename).relative_to(root)}:{frames[-1].lineno}: " if frames else ""
+    hint = None
+    if isinstance(problem, ImportError):
+        hint = "Install chatctl into the environment that the application itself runs in."
+    return RevisionError(f"{place}{type(problem).__name__}: {problem}", hint=hint)
+
+
+def _require_same(connected: sa.URL, real: sa.URL, wanted: sa.URL) -> None:
+    """Raises ConfigurationError where env.py has connected to another database than the one that chatctl looks at.
+
+    One that goes by a URL of its own still says the real one while it is led elsewhere.
+    """
+    if place_of(connected) not in (place_of(real), place_of(wanted)):
         raise ConfigurationError(
-            f"The project's env.py connects to {connected.render_as_string()}, not to {wanted.render_as_string()}.",
+            f"The project's env.py connects to {connected.render_as_string()}, not to {real.render_as_string()}.",
             hint="Let env.py take its URL from the configuration's sqlalchemy.url, or give chatctl the same one.",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,13 @@ def place_of(url: sa.URL) -> tuple[Any, ...]:
         return ("sqlite", str(Path(name).resolve()) if name not in ("", ":memory:") else name)
     host = "127.0.0.1" if url.host in (None, "localhost") else url.host
     return (url.get_backend_name().replace("mariadb", "mysql"), host, url.database, url.port)
+
+
+def place_of_arguments(backend: str, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The same as `place_of`, told from what a driver of that backend is about to be called with."""
+    if backend == "sqlite":
+        return place_of(sa.make_url("sqlite://").set(database=str(positional[0]) if positional else ""))
+    database = next((named[name] for name in ("dbname", "database", "db") if named.get(name)), None)
+    port = named.get("port")
+    url = sa.make_url(f"{backend}://").set(host=named.get("host"), database=database, port=int(port) if port else None)
+    return place_of(url)

@@ -47,6 +47,10 @@ class StatementLog:
         """Notes that the statement has run."""
         self._write(connection, revision, ordinal, sql, sha256, _DONE, None)
 
+    def forget(self, connection: sa.Connection, revision: str, ordinal: int) -> None:
+        """Takes back that the statement was intended."""
+        connection.execute(self._table.delete().where(self._key(revision, ordinal)))
+
     def has_any(self, connection: sa.Connection, revision: str) -> bool:
         """Whether statements of this revision are in the journal: durable ones of one that isn't applied."""
         column = self._table.c
