@@ -183,6 +183,10 @@ class LockedError(ChatctlError):
     """Another run holds the lock."""
 
 
+class InTheWayError(LockedError):
+    """Somebody's transaction kept a change from its lock for as long as the command may wait."""
+
+
 class UnfinishedRunError(LockedError):
     """Another run is unfinished."""
 

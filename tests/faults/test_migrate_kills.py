@@ -7,6 +7,10 @@ repair and no waiting, and leaves the schema and the rows of the undisturbed one
 
 from __future__ import annotations
 
+import logging
+import os
+import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,11 +33,16 @@ from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.revisions import Revisions
 
 KILLED = 137
+#: On each engine; `CHATCTL_SOAK` multiplies them.
+RANDOM_KILLS = 50 * int(os.environ.get("CHATCTL_SOAK", "1"))
 UP = ("migrate", "up")
 PROJECT_UP = ("migrate", "up", "--confirm", "default", "--allow-copy")
+PROJECT_DOWN = ("migrate", "down", "shop01", "--confirm", "default")
 CONTRACT = ("migrate", "up", "--phase", "contract", "--confirm", "default")
 #: The moments at which a kill leaves something behind, so that each is tried on its own.
 STATEMENT_MOMENTS = ("statement.before", "statement.after", "statement.journaled")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,30 @@ class Bench:
                 assert self.outcome(copy) == expected, moment
         self.run(command, url)
         assert self.outcome(url) == expected
+
+    def kill_at_random(self, command: tuple[str, ...], url: str, rounds: int, dice: random.Random) -> int:
+        """Kills the command on copies of `url` at times that nobody chose, then runs it there; how many died of it.
+
+        Whoever is hit in the middle of a run is hit again in the next one, now and then.
+        """
+        with clone(url) as undisturbed:
+            began = time.monotonic()
+            self.run(command, undisturbed)
+            seconds = time.monotonic() - began
+            expected = self.outcome(undisturbed)
+        env = {"CHATCTL_LAYOUT": self.layout, **self.settings}
+        died = 0
+        for number in range(rounds):
+            with clone(url) as copy:
+                for _ in range(1 + number % 3 // 2):
+                    after = dice.uniform(0, seconds)
+                    done = self.zygote(*command, env={**env, "CHATCTL_DATABASE": copy}, kill_after_seconds=after)
+                    assert done.exit_code in (0, KILLED), done
+                    died += done.exit_code == KILLED
+                self.run(command, copy)
+                assert self.outcome(copy) == expected, f"round {number}, {after} s of {seconds}"
+        self.run(command, url)
+        return died
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +207,7 @@ def test_an_application_s_own_project_is_finished_after_a_kill_at_any_moment(
     bench = Bench(zygote, "native", tmp_path, project)
     bench.run(("migrate", "up", "shop01"), database_url)
     bench.kill_at_each_moment(PROJECT_UP, database_url)
-    bench.kill_at_each_moment(("migrate", "down", "shop01", "--confirm", "default"), database_url)
+    bench.kill_at_each_moment(PROJECT_DOWN, database_url)
 
 
 @pytest.mark.slow
@@ -186,6 +219,19 @@ def test_a_data_migration_in_python_is_finished_after_a_kill_at_any_moment(
     bench = Bench(zygote, "native", tmp_path, project)
     bench.run(("migrate", "up", "shop05"), database_url)
     bench.kill_at_each_moment(PROJECT_UP, database_url)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_kills_from_outside_at_any_time_are_survived(zygote: Zygote, tmp_path: Path, database_url: str) -> None:
+    project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop"))}
+    shop = Bench(zygote, "native", tmp_path, project)
+    shop.run(("migrate", "up", "shop01"), database_url)
+    dice = random.Random(20)
+    killed = shop.kill_at_random(PROJECT_UP, database_url, RANDOM_KILLS // 2, dice)
+    killed += shop.kill_at_random(PROJECT_DOWN, database_url, RANDOM_KILLS // 2, dice)
+    log.info("%d of %d died before they were done", killed, RANDOM_KILLS)
+    assert killed > RANDOM_KILLS // 2
 
 
 @pytest.mark.parametrize("layout", ["mentor"])

@@ -1,4 +1,7 @@
-"""An application that writes all the time hardly feels an expand migration, even while an old transaction is open."""
+"""An application that writes all the time hardly feels an expand migration, even while an old transaction is open.
+
+Who is in the way is named, and waited for.
+"""
 
 from __future__ import annotations
 
@@ -42,22 +45,23 @@ class Felt:
     seconds: float
 
 
-def migrate_under_load(url: str, layout: str, run_cli: Cli, open_seconds: float, *options: str) -> Felt:
+def migrate_under_load(url: str, layout: str, run_cli: Cli, open_seconds: float) -> Felt:
     """Migrates while 200 rows a second are written and one transaction has looked at every table."""
     make_legacy(url, layout)
     writes = SteadyWrites(url, layout)
     with writes.going_on():
         time.sleep(2)
         settings = {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": layout}
-        with _open_transaction(url, layout):
+        with _open_transaction(url, layout) as session:
             began = time.monotonic()
-            migration = run_cli.start("migrate", "up", *options, env=settings)
+            migration = run_cli.start("migrate", "up", env=settings)
             time.sleep(open_seconds)
             assert migration.poll() is None, "the open transaction was in nobody's way"
         _, stderr = migration.communicate(timeout=120)
         ended = time.monotonic()
         time.sleep(1)
     assert migration.returncode == 0, stderr
+    assert f"In the way: session {session} (".encode() in stderr
     assert writes.problems == []
     usual = percentile(writes.stalls(began - 1.5, began), 0.5)
     felt = writes.stalls(began, ended)
@@ -85,12 +89,12 @@ def test_writers_hardly_wait_while_a_transaction_is_open_for_half_a_minute(
 
 
 @contextmanager
-def _open_transaction(url: str, layout: str) -> Iterator[None]:
-    """Somebody's report, which has read a row of every table and is still open."""
+def _open_transaction(url: str, layout: str) -> Iterator[str]:
+    """Somebody's report, which has read every table and is still open; the server's number for its session."""
     database = Database(url)
     tables = LayoutTables(load_layout(layout), Phase.LEGACY)
     with database.connect() as connection:
         for key in tables:
             connection.execute(sa.select(sa.func.count()).select_from(tables[key])).all()
-        yield
+        yield database.dialect.sessions.identity(connection).partition("@")[0]
     database.close()

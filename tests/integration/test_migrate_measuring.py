@@ -54,7 +54,7 @@ LABELLED = {
         "ALTER TABLE t SET (fillfactor = 70)": ("nothing", False),
         "ALTER TABLE t RENAME COLUMN a TO z": ("reads and writes", False),
         "CREATE TABLE other (id int)": ("nothing", False),
-        "TRUNCATE TABLE t": ("reads and writes", True),
+        "TRUNCATE TABLE t": ("reads and writes", False),
         "COMMENT ON TABLE t IS 'x'": ("nothing", False),
         "UPDATE t SET a = 1": ("writes", False),
     },

@@ -131,6 +131,76 @@ config.set_main_option("sqlalchemy.url", "sqlite:///{elsewhere}")
     assert not elsewhere.exists() or elsewhere.stat().st_size == 0
 
 
+def test_an_env_py_with_a_url_of_its_own_is_led_into_the_scratch_copy(
+    migrate: Run, location: Path, engine_name: str, engine_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert migrate("up", revision_id(5)).exit_code == 0
+    monkeypatch.setenv("SHOP_URL", engine_url)
+    module = f"shop_engine_on_{engine_name}"
+    text = (location / "env.py").read_text()
+    start, end = text.index("engine_from_config(\n"), text.index("    with connectable")
+    (location.parent / f"{module}.py").write_text(_OWN_ENGINE)
+    (location / "env.py").write_text(f"{text[:start]}__import__('{module}').engine\n{text[end:]}")
+    before = _rows(engine_url, "SELECT id, name, email FROM users ORDER BY id")
+    planned = migrate("plan", revision_id(7))
+    assert planned.exit_code == 0, planned
+    assert [warning["code"] for warning in planned.json["warnings"]] == []
+    assert all(item["locks"] for step in planned.json["data"]["steps"] for item in step["statements"])
+    assert _rows(engine_url, "SELECT id, name, email FROM users ORDER BY id") == before
+    assert "orders" not in _tables(engine_url)
+    assert migrate("up", revision_id(7), "--allow-copy", "--confirm", "default").exit_code == 0
+    assert "orders" in _tables(engine_url)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_what_the_application_s_code_raises_is_told_with_its_place(migrate: Run, location: Path) -> None:
+    file = location / "versions" / f"{revision_id(2)}_change.py"
+    file.write_text(file.read_text().replace("def upgrade():\n", "def upgrade():\n    import not_installed\n"))
+    refused = migrate("plan")
+    assert refused.exit_code == 4
+    error = refused.json["errors"][0]
+    assert f"{revision_id(2)}_change.py:" in error["message"]
+    assert "not_installed" in error["message"]
+    assert "Install chatctl into the environment" in error["hint"]
+
+
+@pytest.mark.parametrize("engine_name", [pytest.param("mariadb", marks=pytest.mark.mysql)], indirect=True)
+def test_a_revision_that_goes_by_what_the_server_refuses_is_planned_and_applied_so(
+    migrate: Run, location: Path, engine_url: str
+) -> None:
+    file = location / "versions" / f"{revision_id(5)}_change.py"
+    text = file.read_text()
+    careful = """def upgrade():
+    try:
+        op.drop_index("was_never_made", "users")
+        op.drop_index("nor_this", "users")
+    except sa.exc.OperationalError:
+        op.create_index("users_email", "users", ["email"])
+"""
+    file.write_text(text[: text.index("def upgrade")] + careful + text[text.index("\n\ndef downgrade") :])
+    planned = migrate("plan", revision_id(5)).json["data"]["steps"][-1]
+    assert [item["sql"] for item in planned["statements"]] == [
+        "DROP INDEX was_never_made ON users",
+        "CREATE INDEX users_email ON users (email)",
+    ]
+    up = migrate("up", revision_id(5))
+    assert up.exit_code == 0, up
+    assert _rows(engine_url, "SHOW INDEX FROM users WHERE Key_name = 'users_email'")
+
+
+def test_tables_with_many_indexes_are_planned_and_applied_in_one_order(
+    migrate: Run, location: Path, engine_url: str
+) -> None:
+    file = location / "versions" / f"{revision_id(1)}_change.py"
+    text = file.read_text()
+    columns = ", ".join(f'sa.Column("c{number}", sa.String(9), index=True)' for number in range(9))
+    file.write_text(text.replace('sa.Column("name"', f'{columns}, sa.Column("name"', 1))
+    planned = [item["sql"] for item in migrate("plan", revision_id(1)).json["data"]["steps"][0]["statements"]]
+    assert planned[1:] == [f"CREATE INDEX ix_users_c{number} ON users (c{number})" for number in range(9)]
+    up = migrate("up", revision_id(1))
+    assert up.exit_code == 0, up
+
+
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_branches_with_labels_go_up_together(migrate: Run, location: Path) -> None:
     template = (location / "versions" / f"{revision_id(1)}_change.py").read_text()
@@ -149,6 +219,14 @@ def test_branches_with_labels_go_up_together(migrate: Run, location: Path) -> No
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_what_env_py_prints_is_kept_out_of_the_answer(migrate: Run) -> None:
     assert "env.py of the application" in migrate("up").stderr
+
+
+#: As applications keep it: one for all, with a pool.
+_OWN_ENGINE = """
+import os
+import sqlalchemy
+engine = sqlalchemy.create_engine(os.environ["SHOP_URL"])
+"""
 
 
 def _tables(url: str) -> set[str]:

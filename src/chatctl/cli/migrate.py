@@ -37,6 +37,9 @@ AllowCopy = Annotated[bool, typer.Option("--allow-copy", help="Let the server co
 LockTimeout = Annotated[
     float, typer.Option("--lock-timeout", metavar="SECONDS", min=0.1, help="How long a change may hold others up.")
 ]
+GiveUpAfter = Annotated[
+    float, typer.Option("--give-up-after", metavar="SECONDS", min=1, help="How long a revision's locks are tried for.")
+]
 StatementTimeout = Annotated[
     float, typer.Option("--statement-timeout", metavar="SECONDS", min=0, help="The longest statement; 0 for no limit.")
 ]
@@ -89,7 +92,7 @@ def plan(
         options, _ = _Request("down" if down else "up", revision, phase).read()
         target = wiring.migration(read_only=True)
         scratching: Scratching = "never" if no_measure else "to measure"
-        return reporting.plan(target, options, out, detailed_exit=detailed_exit, scratching=scratching)
+        return reporting.plan(target, options, out, detailed_exit=detailed_exit, scratching=scratching, linted=True)
 
     run(ctx, "migrate plan", work)
 
@@ -102,6 +105,7 @@ def up(
     plan: PlanFile = None,
     allow_copy: AllowCopy = False,
     lock_timeout: LockTimeout = 0.8,
+    give_up_after: GiveUpAfter = 600,
     statement_timeout: StatementTimeout = 0,
     backup: BackupFirst = False,
     dry_run: DryRun = False,
@@ -111,7 +115,7 @@ def up(
 
     Example: chatctl migrate up --plan plan.json
     """
-    limits = _Limits(lock_timeout, statement_timeout, allow_copy)
+    limits = _Limits(lock_timeout, statement_timeout, give_up_after, allow_copy)
     _apply(ctx, "migrate up", _Request("up", revision, phase, plan, backup), limits, dry_run=dry_run)
 
 
@@ -235,6 +239,7 @@ class _Limits:
 
     lock_timeout: float = 0.8
     statement_timeout: float = 0
+    give_up_after: float = 600
     allow_copy: bool = False
 
 
@@ -255,7 +260,7 @@ def _apply(
         options, saved = request.read()
         # What only shows a plan makes nothing at all; what is about to apply it may make a copy to find out.
         scratching: Scratching = "never" if dry_run else "if needed"
-        planned = reporting.plan(wiring.migration(read_only=True), options, scratching=scratching)
+        planned = reporting.plan(wiring.migration(read_only=True), options, scratching=scratching, linted=dry_run)
         if dry_run:
             return Result({**planned.data, "dry_run": True})
         loses_data = any(loss["rows"] for loss in planned.data["losses"])
@@ -265,6 +270,7 @@ def _apply(
         gentleness = applying.Gentleness(
             lock_timeout_ms=round(limits.lock_timeout * 1000),
             statement_timeout_ms=round(limits.statement_timeout * 1000),
+            give_up_after_seconds=limits.give_up_after,
             allow_copy=limits.allow_copy,
         )
         take_backup = wiring.backup_first(progress(ctx)) if request.backup else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,10 +19,17 @@ def rehearse(
     ctx: typer.Context,
     revision: Annotated[str | None, typer.Argument(metavar="[REVISION]", help="How far.")] = None,
     phase: Annotated[str, typer.Option("--phase", metavar="expand|contract", help="The end of this phase.")] = "expand",
+    from_dump: Annotated[
+        Path | None,
+        typer.Option("--from-dump", metavar="FILE.sql", help="The schema to start from."),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="REVISION", help="The newest revision that the dump has.")
+    ] = None,
 ) -> None:
     """Run pending revisions up, down and up again in a scratch copy of the schema. Exit 9 where they don't come back.
 
-    Example: chatctl migrate rehearse --phase contract
+    Example: chatctl migrate rehearse --phase contract --from-dump schema.sql
     """
 
     def work(wiring: Wiring) -> Result:
@@ -30,8 +38,11 @@ def rehearse(
 
         if phase not in ("expand", "contract"):
             raise UsageError(f"There is no phase '{phase}'.", hint="It is expand or contract.")
+        if at is not None and from_dump is None:
+            raise UsageError("--at goes with --from-dump.", hint="A database says itself which revisions it has.")
         wanted: Literal["expand", "contract"] = "contract" if phase == "contract" else "expand"
-        return rehearsing.rehearse(wiring.migration(read_only=True), Options("up", revision, wanted))
+        dump = rehearsing.Dump(from_dump, at) if from_dump else None
+        return rehearsing.rehearse(wiring.migration(read_only=True), Options("up", revision, wanted), dump)
 
     run(ctx, "migrate rehearse", work)
 

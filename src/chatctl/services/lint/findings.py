@@ -50,3 +50,7 @@ class Finding:
             "hint": self.hint,
             "fix": self.fix,
         }
+
+    def of_statement(self) -> dict[str, Any]:
+        """The same beside the statement that it is about, which is place enough."""
+        return {key: value for key, value in self.as_json().items() if key not in ("where", "fix")}

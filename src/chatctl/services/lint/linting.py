@@ -16,16 +16,13 @@ from chatctl.services.lint.change import InUse
 from chatctl.services.lint.findings import Finding, Severity
 from chatctl.services.lint.judging import ENGINES, Judge, nobody_knows
 from chatctl.services.lint.live_schema import live_schema
-from chatctl.services.lint.projects import AlembicProject
+from chatctl.services.lint.projects import AlembicProject, version_table_of
 from chatctl.services.lint.revisions import ReadRevision, RevisionReader, place_of
 from chatctl.services.lint.rules import rule_names
 from chatctl.services.lint.statements import SourceStatement, statements
 from chatctl.services.migrate.chain import ChainProblem, before_and_itself, chain_problems, ordered_revisions
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.revisions import VERSION_TABLE, migrations_folder
-
-#: Alembic's version table in an application's own project.
-_ALEMBIC_VERSION = "alembic_version"
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def lint_project(project: AlembicProject, wanted: Terms) -> Result:
     problems = chain_problems(project.version_folders)
     if problems:
         return _result(wanted, [_chain_finding(item, _base(project)) for item in problems], [], 0)
-    return _lint_revisions(project, wanted, _ALEMBIC_VERSION, None)
+    return _lint_revisions(project, wanted, version_table_of(project), None)
 
 
 def _lint_revisions(project: AlembicProject, wanted: Terms, version_table: str, layout: Layout | None) -> Result:
@@ -96,7 +93,7 @@ def _lint_revisions(project: AlembicProject, wanted: Terms, version_table: str, 
     pending = [reader.read(file) for file in chain if file.id not in applied]
     findings: list[Finding] = []
     for revision in pending:
-        findings += _judged(judge, revision.transaction, _in_use(layout, revision.phase))
+        findings += _judged(judge, revision.transaction, in_use_by(layout, Phase(revision.phase)))
         if database is None:
             # Each was a release of its own; what is pending on a database runs in one go.
             judge.settle()
@@ -134,11 +131,10 @@ def _misnamed(found: Iterable[SourceStatement]) -> list[Finding]:
     ]
 
 
-def _in_use(layout: Layout | None, phase: str) -> InUse:
-    """What a layout says is in use once `phase` is applied; of what it doesn't declare, nobody knows."""
+def in_use_by(layout: Layout | None, reached: Phase) -> InUse:
+    """What a layout says is in use once a phase is reached; of what it doesn't declare, nobody knows."""
     if layout is None:
         return nobody_knows
-    reached = Phase(phase)
     entities = {entity.table: entity for entity in layout.entities.values()}
 
     def in_use(table: str, column: str | None) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.restore_points import KEY, RestorePoint
-from chatctl.errors import ChatctlError, GuardError, InterruptedRunError, LeaseLostError, RetryableError
+from chatctl.errors import ChatctlError, GuardError, InterruptedRunError, InTheWayError, LeaseLostError, RetryableError
 from chatctl.layouts.model import Phase
 from chatctl.observe.fail_points import fail_point
 from chatctl.services.migrate.journaled import JournaledRevision
@@ -26,6 +27,10 @@ from chatctl.stores.sql.journal.statements import StatementLog
 from chatctl.stores.sql.locks import RunLock
 from chatctl.stores.sql.revisions import Revision
 from chatctl.stores.sql.statements import Watch
+
+#: How long a revision that met somebody in its way looks on before it tries again, and how often it looks.
+_POLITE_SECONDS = 20
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,11 @@ class Execution:
 
     def _apply_patiently(self, step: PlannedRevision) -> int:
         """Applies one revision, again and again where its locks can't be had; the number of statements it sent."""
+        give_up = time.monotonic() + self._gentleness.give_up_after_seconds
         retrying = Retrying(
             retry=retry_if_exception_type(RetryableError),
             wait=wait_random_exponential(multiplier=0.5, max=8),
+            sleep=lambda seconds: self._let_pass(step, seconds, give_up),
             stop=stop_after_delay(self._gentleness.give_up_after_seconds),
             before_sleep=lambda state: self._name_those_in_the_way(step),
             reraise=True,
@@ -99,7 +106,20 @@ class Execution:
         try:
             return retrying(self._apply, step)
         except RetryableError as problem:
-            raise type(problem)(problem.message, hint=self._in_the_way(step)) from problem
+            message = (
+                f"{step.revision.id} was tried for {self._gentleness.give_up_after_seconds:g} s: {problem.message}"
+            )
+            raise InTheWayError(message, hint=self._in_the_way(step)) from problem
+
+    def _let_pass(self, step: PlannedRevision, seconds: float, give_up: float) -> None:
+        """Sleeps, and longer while somebody is known to be in the way: each try keeps the application waiting.
+
+        Not for ever, since not every server tells which tables a transaction has touched.
+        """
+        time.sleep(seconds)
+        until = min(give_up, time.monotonic() + _POLITE_SECONDS)
+        while time.monotonic() < until and not self._stop.requested and self._in_the_way(step):
+            time.sleep(_LOOK_SECONDS)
 
     def _name_those_in_the_way(self, step: PlannedRevision) -> None:
         if self._stop.requested:

@@ -15,6 +15,7 @@ from chatctl.domain.plans import fingerprint
 from chatctl.domain.result import Notice
 from chatctl.errors import NotFoundError, RevisionError, UnrecognisedDatabaseError
 from chatctl.layouts.model import Phase
+from chatctl.services.lint.findings import Finding
 from chatctl.services.migrate.recording import RecordedStatement, Request, Scratching, record
 from chatctl.services.migrate.target import SCHEMA_SCOPE, MigrationTarget, Whereabouts
 from chatctl.stores.sql.dialects import TableSize
@@ -39,12 +40,19 @@ class Options:
 
 @dataclass(frozen=True)
 class PlannedStatement:
-    """One statement, how large the largest table is that it names, and what it does where that was measured."""
+    """One statement, how large the largest table is that it names, and what it does where that was measured.
+
+    `line` is where the revision sends it, and `commits_by_itself` says that it runs outside of the transaction.
+    `findings` is what the linter says of it, where it was asked.
+    """
 
     statement: Statement
     rows: int | None
     bytes: int | None
     measured: Measurement | None = None
+    line: int | None = None
+    commits_by_itself: bool = False
+    findings: tuple[Finding, ...] = ()
 
     @property
     def sql(self) -> str:
@@ -64,7 +72,7 @@ class PlannedStatement:
             "seconds": measured.seconds(self.bytes) if measured else None,
             "rows": self.rows,
             "bytes": self.bytes,
-            "findings": [],
+            "findings": [finding.of_statement() for finding in self.findings],
         }
 
 
@@ -224,7 +232,7 @@ def _sized(item: RecordedStatement, sizes: dict[str, TableSize]) -> PlannedState
     named = [size for table, size in sizes.items() if item.statement.names(table)]
     largest = max(named, key=lambda size: size.bytes, default=None)
     rows, size = (largest.rows, largest.bytes) if largest else (None, None)
-    return PlannedStatement(item.statement, rows, size, item.measured)
+    return PlannedStatement(item.statement, rows, size, item.measured, item.line, item.commits_by_itself)
 
 
 def _unmeasured(reason: str) -> Notice:

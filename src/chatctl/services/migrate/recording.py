@@ -7,9 +7,12 @@ journal.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -24,15 +27,17 @@ from chatctl.stores.sql.journal import Run
 from chatctl.stores.sql.journal.reads import ReadLog
 from chatctl.stores.sql.journal.statements import StatementLog
 from chatctl.stores.sql.revisions import Direction, Revision
-from chatctl.stores.sql.statements import Statement, Watch
+from chatctl.stores.sql.statements import Statement, Watch, commits_by_itself
 
 
 @dataclass(frozen=True)
 class RecordedStatement:
-    """One statement, and what it does where that was measured."""
+    """One statement, what it does where that was measured, the line that sent it, and whether it runs on its own."""
 
     statement: Statement
     measured: Measurement | None = None
+    line: int | None = None
+    commits_by_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,11 @@ class Request:
 def record(target: MigrationTarget, connection: sa.Connection, request: Request) -> Recording:
     """Runs the revisions in order and keeps what they send.
 
-    Where no scratch copy can be made to measure in, or a revision can't run in one, nothing is measured.
+    Where no scratch copy can be made to measure in, or a revision can't run in one, nothing is measured. A project's
+    revisions may look at what they have just made, or go by what the server refuses, so they need a copy.
     """
-    if request.scratching != "to measure" or not request.revisions:
+    needs = request.scratching == "to measure" or (request.scratching == "if needed" and target.connects_itself)
+    if not needs or not request.revisions:
         return _unmeasured(target, connection, request)
     try:
         return _measured(target, connection, request)
@@ -109,7 +116,7 @@ def _record_in(
     before = target.snapshot(connection)
     recorded = []
     for revision in request.revisions:
-        recorder = _Recorder(scratch, gauge, _Earlier(target, connection, request.unfinished, revision))
+        recorder = _Recorder(scratch, gauge, _Earlier(target, connection, request.unfinished, revision), revision.path)
         with Watch(_watched(target, scratch), recorder).listening() as watch:
             target.revisions.rehearse(scratch.connection, revision, request.direction, watch, scratch.url)
         recorded.append(_recorded(revision, recorder))
@@ -126,7 +133,8 @@ def _record_in(
 def run_in(target: MigrationTarget, scratch: Scratch, revision: Revision, direction: Direction) -> None:
     """Runs one revision in a scratch copy, and moves no version table."""
     # A gauge knows how each statement runs in a copy without waiting for anybody.
-    recorder = _Recorder(scratch, target.database.dialect.gauge(), _Earlier(target, scratch.connection, None, revision))
+    earlier = _Earlier(target, scratch.connection, None, revision)
+    recorder = _Recorder(scratch, target.database.dialect.gauge(), earlier, revision.path)
     with Watch(_watched(target, scratch), recorder).listening() as watch:
         target.revisions.rehearse(scratch.connection, revision, direction, watch, scratch.url)
 
@@ -138,8 +146,9 @@ def _watched(target: MigrationTarget, scratch: Scratch) -> sa.Engine | type[sa.E
 class _Recorder:
     """Keeps every write (a `Handler`); runs and measures it too where the scratch copy is there for that."""
 
-    def __init__(self, scratch: Scratch, gauge: Gauge | None, earlier: _Earlier) -> None:
+    def __init__(self, scratch: Scratch, gauge: Gauge | None, earlier: _Earlier, file: str) -> None:
         self._scratch = scratch
+        self._file = file
         self._gauge = gauge
         self._earlier = earlier
         self.statements: list[RecordedStatement] = []
@@ -147,21 +156,37 @@ class _Recorder:
 
     def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool:
         """Keeps the statement, and deals with it."""
-        measured = None
+        kept = RecordedStatement(statement, None, _line_in(self._file), commits_by_itself(connection))
         if self._scratch.executes and not self._earlier.has_run(statement, len(self.statements)):
             self._scratch.require_inside(cursor)
             runnable = Statement(self._scratch.contained(statement.sql), statement.parameters)
-            if self._gauge is not None:
-                measured = self._gauge.run(runnable, cursor, connection)
-            else:
-                runnable.execute(cursor)
-        self.statements.append(RecordedStatement(statement, measured))
+            try:
+                kept = replace(kept, measured=self._run(runnable, cursor, connection))
+            finally:
+                # What the server refuses was sent all the same, and the revision may go on.
+                self.statements.append(kept)
+            return True
+        self.statements.append(kept)
         return True
+
+    def _run(self, statement: Statement, cursor: Any, connection: sa.Connection) -> Measurement | None:
+        if self._gauge is not None:
+            return self._gauge.run(statement, cursor, connection)
+        statement.execute(cursor)
+        return None
 
     def read(self, query: Statement, cursor: Any, connection: sa.Connection) -> Answer | None:
         """Keeps the query, and answers as before where it was asked before."""
         self.reads.append(query)
         return self._earlier(query)
+
+
+def _line_in(file: str) -> int | None:
+    """The line of that file which is being run, if one is."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not frame.f_code.co_filename.endswith(f"{os.sep}{file}"):
+        frame = frame.f_back
+    return frame.f_lineno if frame is not None else None
 
 
 class _Earlier:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from chatctl.domain.instants import iso
 from chatctl.domain.result import Outcome, Result
 from chatctl.layouts.model import Phase
+from chatctl.services.migrate.judged import judged
 from chatctl.services.migrate.planning import MigrationPlan, Options, read_plan
 from chatctl.services.migrate.recording import Scratching
 from chatctl.services.migrate.target import MigrationTarget, Whereabouts
@@ -44,12 +45,16 @@ def plan(
     *,
     detailed_exit: bool = False,
     scratching: Scratching = "never",
+    linted: bool = False,
 ) -> Result:
     """The plan for `options`; saved to `out` if given. With `detailed_exit` a plan with steps is pending work.
 
-    Where `scratching` is to measure, each statement runs in a scratch copy first, and the plan says what it locks.
+    Where `scratching` is to measure, each statement runs in a scratch copy first, and the plan says what it locks;
+    where it is `linted`, what the linter finds stands with each statement.
     """
     made = read_plan(target, options, scratching)
+    if linted:
+        made = judged(target, made)
     data = {**made.as_json(), "losses": counted_losses(target, made)}
     if out is not None:
         save_plan(out, f"migrate {options.direction}", made.as_json())

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
 from chatctl.stores.sql.answers import Answer
+from chatctl.stores.sql.ordering import steady_order
 
 _READ = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|DESCRIBE|DESC|VALUES|TABLE)\b", re.IGNORECASE)
 _PRAGMA_READ = re.compile(r"\s*PRAGMA\s+[^=]*$", re.IGNORECASE)
@@ -103,7 +104,8 @@ class Watch:
         for name, listener in events.items():
             sa.event.listen(self._target, name, listener)
         try:
-            yield self
+            with steady_order():
+                yield self
         finally:
             for name, listener in events.items():
                 sa.event.remove(self._target, name, listener)

@@ -148,10 +148,13 @@ class Dialect(ABC):
         """
         yield Scratch(connection, executes=False)
 
-    def scratch_copy(self, connection: sa.Connection) -> AbstractContextManager[Scratch]:
+    def scratch_copy(
+        self, connection: sa.Connection, script: Sequence[str] | None = None
+    ) -> AbstractContextManager[Scratch]:
         """A copy of the schema on the same server, in which revisions run and are measured; dropped at the end.
 
-        Raises what the server says where the account may not make one.
+        With a `script` it holds what those statements make instead. Raises what the server says where the account
+        may not make one.
         """
         return self.scratch(connection)
 

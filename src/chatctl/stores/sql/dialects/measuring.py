@@ -18,6 +18,8 @@ Blocked = Literal["nothing", "writes", "reads and writes"]
 
 _CREATE_TABLE = re.compile(r"\s*CREATE\s+(?:TEMPORARY\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>[\w\"`.]+)", re.I)
 
+_ADDS_ROWS = re.compile(r"\s*INSERT\b(?!.*\bON\s+(?:CONFLICT|DUPLICATE)\b)", re.IGNORECASE | re.DOTALL)
+
 #: Bytes a second that a server rewrites, and that it reads, on a modest disk. Estimates are made with these.
 REWRITE_RATE = 30_000_000
 SCAN_RATE = 150_000_000
@@ -66,18 +68,32 @@ class Gauge(ABC):
         """Runs the statement and measures it."""
 
 
+def keeps_rows_from_others(statement: Statement) -> bool:
+    """Whether it changes rows that others may want; rows that are only added are nobody's yet."""
+    return statement.changes_rows_only and _ADDS_ROWS.match(statement.sql) is None
+
+
 class SQLiteGauge(Gauge):
-    """One writer at a time: what matters is whether a table is copied meanwhile."""
+    """One writer at a time: what matters is whether a table is copied, or read from end to end, meanwhile."""
 
     _COPIES = re.compile(
         r"\s*(?:INSERT\s+INTO\b.*\bSELECT\b.*\bFROM\b|ALTER\s+TABLE\b.*\bDROP\s+COLUMN\b)", re.IGNORECASE | re.DOTALL
+    )
+
+    _READS_ALL = re.compile(
+        r"\s*(?:CREATE\s+(?:UNIQUE\s+)?INDEX\b.*?\bON\s+(?P<table>\"[^\"]+\"|\w+)|UPDATE\b|DELETE\b)",
+        re.IGNORECASE | re.DOTALL,
     )
 
     def measure(self, statement: Statement, cursor: Any, connection: sa.Connection) -> Measurement:
         """By its form; SQLite says in its manual which ones write every row anew."""
         statement.execute(cursor)
         copies = self._COPIES.match(statement.sql) is not None
-        return Measurement(None, "the database, against writers", "writes" if copies else "nothing", copies, copies)
+        reads = self._READS_ALL.match(statement.sql)
+        fresh = reads is not None and (reads["table"] or "").strip('"') in self._made
+        takes_long = copies or (reads is not None and not fresh)
+        blocks: Blocked = "writes" if takes_long else "nothing"
+        return Measurement(None, "the database, against writers", blocks, copies, scans=takes_long)
 
 
 class MySQLGauge(Gauge):
@@ -97,6 +113,7 @@ class MySQLGauge(Gauge):
         ("INPLACE", "NONE", "INPLACE", "nothing", True),
         ("NOCOPY", "SHARED", "INPLACE", "writes", False),
         ("INPLACE", "SHARED", "INPLACE", "writes", True),
+        ("COPY", "NONE", "COPY", "nothing", True),
         ("COPY", "SHARED", "COPY", "writes", True),
         ("COPY", "EXCLUSIVE", "COPY", "reads and writes", True),
     )
@@ -138,10 +155,13 @@ class MySQLGauge(Gauge):
 
     def _plain(self, statement: Statement) -> Measurement:
         if statement.changes_rows_only:
-            fresh = any(statement.names(table) for table in self._made)
+            fresh = any(statement.names(table) for table in self._made) or not keeps_rows_from_others(statement)
             return NOTHING if fresh else Measurement(None, "the rows that it changes", "writes", False, scans=True)
-        if re.match(r"\s*(?:DROP|RENAME|TRUNCATE)\b", statement.sql, re.IGNORECASE):
+        if re.match(r"\s*(?:DROP|TRUNCATE)\b", statement.sql, re.IGNORECASE):
+            # As long as the disk needs to let go of the file.
             return Measurement(None, "EXCLUSIVE", "reads and writes", rewrites_table=False)
+        if re.match(r"\s*RENAME\b", statement.sql, re.IGNORECASE):
+            return Measurement(None, "EXCLUSIVE", "nothing", rewrites_table=False)
         return NOTHING
 
 

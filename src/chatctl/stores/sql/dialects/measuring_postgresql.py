@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatctl.stores.sql.dialects.measuring import Blocked, Gauge, Measurement
+from chatctl.stores.sql.dialects.measuring import Blocked, Gauge, Measurement, keeps_rows_from_others
 from chatctl.stores.sql.statements import Statement, commits_by_itself
 
 #: From the weakest to the strongest.
@@ -17,6 +17,7 @@ _MODES = (
     "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock",
     "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
 )  # fmt: skip
+_EMPTIES = re.compile(r"\s*TRUNCATE\b", re.IGNORECASE)
 _CONCURRENTLY = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 
 _TABLES = """
@@ -85,11 +86,13 @@ class PostgreSQLGauge(Gauge):
             if oid in in_use and mode in _MODES:
                 name = in_use[oid]
                 strongest[name] = max(strongest.get(name, mode), mode, key=_MODES.index)
-        rewritten = any(after.files.get(oid, before.files[oid]) != before.files[oid] for oid in in_use)
+        moved = any(after.files.get(oid, before.files[oid]) != before.files[oid] for oid in in_use)
+        # An emptied table has another file, too, but no row is written into it.
+        rewritten = moved and _EMPTIES.match(statement.sql) is None
         scanned = any(after.scans.get(oid, 0) > before.scans.get(oid, 0) for oid in in_use)
         locks = "; ".join(f"{_words(mode)} on {name}" for name, mode in sorted(strongest.items()))
         blocks = _blocked(max(strongest.values(), key=_MODES.index, default=_MODES[0]))
-        if statement.changes_rows_only and strongest:
+        if keeps_rows_from_others(statement) and strongest:
             # Whoever wants one of those rows waits for the end of the transaction.
             blocks = "writes"
         return Measurement(None, locks or "none", blocks, rewritten, scanned or rewritten)

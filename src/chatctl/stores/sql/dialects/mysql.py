@@ -113,9 +113,11 @@ class MySQL(Dialect):
         """RELEASE_LOCK."""
         connection.execute(sa.text("SELECT RELEASE_LOCK(LEFT(CONCAT(:n, '.', DATABASE()), 64))"), {"n": name})
 
-    def scratch_copy(self, connection: sa.Connection) -> AbstractContextManager[Scratch]:
+    def scratch_copy(
+        self, connection: sa.Connection, script: Sequence[str] | None = None
+    ) -> AbstractContextManager[Scratch]:
         """A database beside the application's."""
-        return MySQLScratch(self._scratch_engine, (KEPT_COLUMNS,)).made(connection)
+        return MySQLScratch(self._scratch_engine, (KEPT_COLUMNS,)).made(connection, script)
 
     def _scratch_engine(self, url: sa.URL) -> sa.Engine:
         options = {**self.engine_options(url, read_only=False), "poolclass": sa.NullPool}

@@ -116,9 +116,11 @@ class PostgreSQL(Dialect):
         """A transaction-level advisory lock."""
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:n, 0))"), {"n": name})
 
-    def scratch_copy(self, connection: sa.Connection) -> AbstractContextManager[Scratch]:
+    def scratch_copy(
+        self, connection: sa.Connection, script: Sequence[str] | None = None
+    ) -> AbstractContextManager[Scratch]:
         """A schema beside the application's."""
-        return PostgreSQLScratch(self._scratch_engine, (KEPT_COLUMNS,)).made(connection)
+        return PostgreSQLScratch(self._scratch_engine, (KEPT_COLUMNS,)).made(connection, script)
 
     def _scratch_engine(self, url: sa.URL) -> sa.Engine:
         options = {**self.engine_options(url, read_only=False), "poolclass": sa.NullPool}

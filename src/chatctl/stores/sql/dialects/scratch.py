@@ -83,8 +83,11 @@ class ScratchMaker(ABC):
         self._carried = carried
 
     @contextmanager
-    def made(self, source: sa.Connection) -> Iterator[Scratch]:
-        """A copy of the schema that `source` is connected to; the rows of the tables `carried` come along."""
+    def made(self, source: sa.Connection, script: Sequence[str] | None = None) -> Iterator[Scratch]:
+        """A copy of the schema that `source` is connected to; the rows of the tables `carried` come along.
+
+        With a `script` its statements make the tables instead.
+        """
         name = f"{PREFIX}{secrets.token_hex(6)}"
         schema = str(source.exec_driver_sql(self.current).scalar_one())
         with ExitStack() as stack:
@@ -102,9 +105,12 @@ class ScratchMaker(ABC):
             connection = stack.enter_context(inside.connect())
             if str(connection.exec_driver_sql(self.current).scalar_one()) != name:
                 raise RefusedError("A pooler keeps connections from being led into a scratch schema.")
-            self.fill(connection, source, schema)
-            connection.commit()
             others = [other for other in self.schemas(source) if other not in (schema, name)]
+            if script is None:
+                self.fill(connection, source, schema)
+            else:
+                self.load(connection, [contained(sql, schema, name, others) for sql in script])
+            connection.commit()
             yield Scratch(
                 connection,
                 executes=True,
@@ -129,6 +135,11 @@ class ScratchMaker(ABC):
     @abstractmethod
     def fill(self, target: sa.Connection, source: sa.Connection, schema: str) -> None:
         """Makes the tables of `source` in `target`."""
+
+    def load(self, target: sa.Connection, script: Sequence[str]) -> None:
+        """Makes the tables that a script describes."""
+        for sql in script:
+            target.exec_driver_sql(sql.replace("%", "%%"))
 
     @abstractmethod
     def schemas(self, source: sa.Connection) -> list[str]:
@@ -193,6 +204,12 @@ class MySQLScratch(ScratchMaker):
                 text = source.exec_driver_sql(f"SHOW CREATE TABLE `{name}`").one()[1]
                 target.exec_driver_sql(text.replace("%", "%%"))
         self.carry_rows(target, source)
+        target.exec_driver_sql("SET SESSION foreign_key_checks = 1")
+
+    def load(self, target: sa.Connection, script: Sequence[str]) -> None:
+        """In any order, too."""
+        target.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+        super().load(target, script)
         target.exec_driver_sql("SET SESSION foreign_key_checks = 1")
 
     def schemas(self, source: sa.Connection) -> list[str]:

@@ -245,29 +245,33 @@ class SQLite(Dialect):
             yield Scratch(copy, executes=True)
 
     @contextmanager
-    def scratch_copy(self, connection: sa.Connection) -> Iterator[Scratch]:
+    def scratch_copy(self, connection: sa.Connection, script: Sequence[str] | None = None) -> Iterator[Scratch]:
         """The same in a temporary file, for whoever makes a connection of their own."""
         with tempfile.TemporaryDirectory(prefix="chatctl-scratch-") as folder:
             file = str(Path(folder).resolve() / "scratch.db")
             url = sa.make_url("sqlite://").set(database=file)
             inside = "SELECT file FROM pragma_database_list WHERE name = 'main'"
-            with self._copied(connection, url) as copy:
+            with self._copied(connection, url, script) as copy:
                 yield Scratch(
                     copy, executes=True, url=url, require_inside=lambda cursor: require_answer(cursor, inside, file)
                 )
 
     @contextmanager
-    def _copied(self, connection: sa.Connection, url: sa.URL) -> Iterator[sa.Connection]:
-        schema = connection.exec_driver_sql(
+    def _copied(
+        self, connection: sa.Connection, url: sa.URL, script: Sequence[str] | None = None
+    ) -> Iterator[sa.Connection]:
+        query = (
             "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
             " ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'view' THEN 2 ELSE 1 END, rowid"
         )
+        schema = connection.exec_driver_sql(query).scalars().all() if script is None else script
         engine = sa.create_engine(url, **self.engine_options(url, read_only=False))
         self.instrument(engine, read_only=False)
         with engine.connect() as copy:
-            for (statement,) in schema:
+            for statement in schema:
                 copy.exec_driver_sql(statement)
-            _copy_rows(connection, copy, KEPT_COLUMNS)
+            if script is None:
+                _copy_rows(connection, copy, KEPT_COLUMNS)
             copy.commit()
             with self.changing_schema(copy):
                 yield copy

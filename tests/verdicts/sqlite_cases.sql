@@ -1,0 +1,18 @@
+ALTER TABLE t ADD COLUMN e integer
+ALTER TABLE t ADD COLUMN e integer NOT NULL DEFAULT 7
+ALTER TABLE t ADD COLUMN e integer REFERENCES parent (id)
+ALTER TABLE t DROP COLUMN b
+ALTER TABLE spare DROP COLUMN k
+ALTER TABLE t RENAME COLUMN a TO z
+ALTER TABLE spare RENAME TO other
+CREATE INDEX t_b ON t (b)
+CREATE UNIQUE INDEX t_u ON t (b, id)
+CREATE INDEX t_some ON t (b) WHERE a > 5
+DROP INDEX t_a
+CREATE TABLE other (id integer PRIMARY KEY)
+CREATE TABLE other (id integer PRIMARY KEY, t_id integer REFERENCES t (id))
+CREATE VIEW seen AS SELECT id FROM t
+INSERT INTO made (id, a, b, c, p) SELECT id, a, b, c, p FROM t
+UPDATE t SET a = a + 1
+DELETE FROM spare WHERE k > 0
+INSERT INTO parent (id, name) VALUES (-1, 'x')
