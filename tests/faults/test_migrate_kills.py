@@ -200,14 +200,18 @@ def test_the_whole_way_there_and_back_is_finished_after_a_kill_at_any_moment(ben
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("direction", ["up", "down"])
 def test_an_application_s_own_project_is_finished_after_a_kill_at_any_moment(
-    zygote: Zygote, tmp_path: Path, database_url: str
+    zygote: Zygote, tmp_path: Path, database_url: str, direction: str
 ) -> None:
     project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop"))}
     bench = Bench(zygote, "native", tmp_path, project)
     bench.run(("migrate", "up", "shop01"), database_url)
-    bench.kill_at_each_moment(PROJECT_UP, database_url)
-    bench.kill_at_each_moment(PROJECT_DOWN, database_url)
+    if direction == "up":
+        bench.kill_at_each_moment(PROJECT_UP, database_url)
+    else:
+        bench.run(PROJECT_UP, database_url)
+        bench.kill_at_each_moment(PROJECT_DOWN, database_url)
 
 
 @pytest.mark.slow
