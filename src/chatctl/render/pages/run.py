@@ -68,6 +68,10 @@ def _charts(steps: Sequence[Mapping[str, Any]], width: float | None) -> Iterator
         return
     rate = [(step["at_seconds"], step["rows"] / width) for step in _without_gaps(steps, width)]
     yield lines("Rows a second", [Series("rows a second", rate, filled=True)], _clock)
+    busy = [(step["at_seconds"], _at_work(step, width)) for step in _without_gaps(steps, width)]
+    yield lines(
+        "Workers at work; where the line is low, the run waited", [Series("at work", busy, filled=True)], _clock
+    )
     mean = [(step["at_seconds"], step["mean_milliseconds"]) for step in steps]
     longest = [(step["at_seconds"], step["longest_milliseconds"]) for step in steps]
     yield lines("Milliseconds a batch", [Series("mean", mean), Series("longest", longest)], _clock)
@@ -78,12 +82,18 @@ def _charts(steps: Sequence[Mapping[str, Any]], width: float | None) -> Iterator
     yield lines("Rows done", [Series("rows", done, filled=True)], _clock)
 
 
+def _at_work(step: Mapping[str, Any], width: float) -> float:
+    """How many batches were being worked on at once, on average: less than one where the run was throttled or held."""
+    worked: float = step["batches"] * step["mean_milliseconds"] / 1000
+    return worked / width
+
+
 def _without_gaps(steps: Sequence[Mapping[str, Any]], width: float) -> Iterator[Mapping[str, Any]]:
     """The steps, and those between them in which nothing was committed: a throttle's pause is a rate of nought."""
     expected = steps[0]["at_seconds"]
     for step in steps:
         while expected < step["at_seconds"] - width / 2:
-            yield {"at_seconds": expected, "rows": 0}
+            yield {"at_seconds": expected, "rows": 0, "batches": 0, "mean_milliseconds": 0}
             expected += width
         yield step
         expected = step["at_seconds"] + width
