@@ -74,7 +74,8 @@ class SQLite(Dialect):
     def engine_options(self, url: sa.URL, *, read_only: bool) -> dict[str, Any]:
         """A busy timeout; transactions are chatctl's to begin, not the driver's."""
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
-        if not _file_of(url):
+        file = _file_of(url)
+        if file is None or (read_only and not file.exists()):  # read as an empty database, in memory
             options["poolclass"] = sa.StaticPool
         else:
             # Each connection has a cache of its own, which is void once another one has written.
