@@ -67,10 +67,7 @@ class Driver:
         # Where the engine lets one writer in at a time, more of them would only wait for each other.
         workers = 1 if self._database.dialect.in_process else self._crew.workers
         while True:
-            with ThreadPoolExecutor(workers, thread_name_prefix=phase.name) as pool:
-                results = [pool.submit(self._worker(number, phase).run) for _ in range(workers)]
-                for result in results:
-                    result.result()
+            self._work(number, phase, workers)
             rows, batches, still_open, counts = patiently(lambda: self._totals(number))
             if not still_open:
                 break
@@ -99,6 +96,16 @@ class Driver:
     def _totals(self, number: str) -> tuple[int, int, int, dict[str, int]]:
         with self._database.connect() as connection:
             return self._ranges.totals(connection, number)
+
+    def _work(self, number: str, phase: Phase, workers: int) -> None:
+        if workers == 1:
+            # In this thread: what SQLite keeps in memory would else be allotted anew for each phase's thread.
+            self._worker(number, phase).run()
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix=phase.name) as pool:
+            results = [pool.submit(self._worker(number, phase).run) for _ in range(workers)]
+            for result in results:
+                result.result()
 
     def _worker(self, number: str, phase: Phase) -> BatchRunner:
         return BatchRunner(
