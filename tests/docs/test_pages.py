@@ -26,8 +26,19 @@ def named(page: Path) -> str:
     return str(page.relative_to(REPOSITORY))
 
 
+#: These show again what the systems' own guides and the tutorial show, so that the long tests run them.
+_LONG = ("ci", "dba", "oncall")
+
+
 # The tutorial is run on the wheel (tests/integration/test_wheel.py).
-@pytest.mark.parametrize("page", [page for page in RUN if page.stem != "tutorial"], ids=named)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=named(page), marks=[pytest.mark.slow] if page.stem in _LONG else [])
+        for page in RUN
+        if page.stem != "tutorial"
+    ],
+)
 def test_the_commands_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     run_page(page, tmp_path, clean_environment(tmp_path))
 
