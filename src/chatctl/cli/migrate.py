@@ -274,7 +274,7 @@ def _apply(
             allow_copy=limits.allow_copy,
         )
         take_backup = wiring.backup_first(progress(ctx)) if request.backup else None
-        attendance = applying.Attendance(progress(ctx), stop(ctx), gentleness, take_backup)
+        attendance = applying.Attendance(progress(ctx), stop(ctx), gentleness, take_backup, has_seen_plan=True)
         return applying.apply(wiring.migration(), options, attendance, saved)
 
     run(ctx, command, work)

@@ -35,7 +35,7 @@ def apply(
     try:
         with target.database.reading() as connection:
             is_first = not target.journal.exists(connection)
-        if is_first:
+        if is_first and not attendance.has_seen_plan:
             # Whatever keeps the plan from being made is said before the journal's tables are made.
             read_plan(target, options, "if needed")
         target.journal.ensure()

@@ -44,12 +44,16 @@ class Applied:
 
 @dataclass(frozen=True)
 class Attendance:
-    """Who watches an execution, who may stop it, how gentle it is, and what takes a backup first (its ID)."""
+    """Who watches an execution, who may stop it, how gentle it is, and what takes a backup first (its ID).
+
+    `has_seen_plan` says that a plan has just been made for the same, so that nothing keeps one from being made.
+    """
 
     progress: Progress
     stop: StopSignal
     gentleness: Gentleness = field(default_factory=Gentleness)
     take_backup: Callable[[], str] | None = None
+    has_seen_plan: bool = False
 
 
 class Execution:
