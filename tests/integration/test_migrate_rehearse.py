@@ -83,6 +83,7 @@ sa.Table("users", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Co
     (location / "env.py").write_text(env)
     written = migrate("revision", "-m", "names are longer", "--autogenerate")
     assert written.exit_code == 0, written
+    assert "chatctl_" not in Path(written.json["data"]["file"]).read_text()
     found = written.json["data"]["findings"]
     assert "table-copy" in {item["rule"] for item in found}
     assert all(Path(written.json["data"]["file"]).name in item["where"] for item in found)

@@ -31,6 +31,7 @@ from chatctl.layouts.model import Phase
 from chatctl.stores.sql.answers import Answer
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.dialects.registry import place_of
+from chatctl.stores.sql.inspection import OWN_PREFIX
 from chatctl.stores.sql.redirecting import leading_into
 from chatctl.stores.sql.revisions import Direction, Revision, Revisions
 from chatctl.stores.sql.statements import Statement, Watch
@@ -132,7 +133,11 @@ class ProjectRevisions(Revisions):
         with self._at_home():
             try:
                 written = revision_command(
-                    self._config(url=self._database.url), message, autogenerate=autogenerate, head="heads"
+                    self._config(url=self._database.url),
+                    message,
+                    autogenerate=autogenerate,
+                    head="heads",
+                    process_revision_directives=_leave_own_tables,
                 )
             except CommandError as problem:
                 raise RevisionError(f"No revision can be written: {problem}") from problem
@@ -225,6 +230,13 @@ class _WritesOnlyWhere:
     def read(self, query: Statement, cursor: Any, connection: sa.Connection) -> Answer | None:
         """Lets it run."""
         return None
+
+
+def _leave_own_tables(context: object, revision: object, directives: list[Any]) -> None:
+    """The journal's tables are in no application's models, and shall not be dropped for that."""
+    for script in directives:
+        for found in (*script.upgrade_ops_list, *script.downgrade_ops_list):
+            found.ops = [item for item in found.ops if not str(getattr(item, "table_name", "")).startswith(OWN_PREFIX)]
 
 
 def _escaped(value: str) -> str:
