@@ -15,7 +15,7 @@ from typing import Any
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisClusterStorage, RedisStorage, Storage
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
 from chatctl.domain.limits import Rule, Verdict
@@ -32,6 +32,15 @@ _LEASE_SHARE, _LARGEST_LEASE = 1_000, 100
 _LEASES = 10_000
 
 
+class _Windows:
+    """Counts in one storage: few requests each by its instant, many by two counters that slide into each other."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.few = MovingWindowRateLimiter(storage)
+        # A list of a hundred thousand instants would be walked through for every request.
+        self.many = SlidingWindowCounterRateLimiter(storage)
+
+
 @dataclass
 class _Lease:
     left: int
@@ -44,8 +53,8 @@ class Limiter:
 
     def __init__(self, servers: RedisServers) -> None:
         self._servers = servers
-        self._shared: MovingWindowRateLimiter | None = None
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._shared: _Windows | None = None
+        self._own = _Windows(MemoryStorage())
         self._away_until = 0.0
         self._leases: OrderedDict[tuple[str, tuple[Rule, ...]], _Lease] = OrderedDict()
 
@@ -67,7 +76,7 @@ class Limiter:
         if self.is_shared:
             try:
                 if self._shared is None:
-                    self._shared = MovingWindowRateLimiter(self._storage())
+                    self._shared = _Windows(self._storage())
                 return self._ask(self._shared, identifier, rules)
             except (RedisError, OSError) as problem:
                 self._away_until = time.monotonic() + _RETRY_SECONDS
@@ -75,8 +84,9 @@ class Limiter:
                 log.warning("Redis is away, limits are counted by this process: %s", type(problem).__name__)
         return self._ask(self._own, identifier, rules)
 
-    def _ask(self, limiter: MovingWindowRateLimiter, identifier: str, rules: tuple[Rule, ...]) -> Verdict:
+    def _ask(self, windows: _Windows, identifier: str, rules: tuple[Rule, ...]) -> Verdict:
         size = max(1, min(_LARGEST_LEASE, *(rule.requests // _LEASE_SHARE for rule in rules)))
+        limiter: RateLimiter = windows.many if size > 1 else windows.few
         main = rules[0]
         # The shorter windows first: what they refuse is not counted by the longer one.
         for rule in sorted(rules, key=lambda rule: rule.seconds):
@@ -90,9 +100,7 @@ class Limiter:
                 self._leases.popitem(last=False)
         return verdict
 
-    def _verdict(
-        self, limiter: MovingWindowRateLimiter, identifier: str, main: Rule, broken: Rule, *, allowed: bool
-    ) -> Verdict:
+    def _verdict(self, limiter: RateLimiter, identifier: str, main: Rule, broken: Rule, *, allowed: bool) -> Verdict:
         stats = limiter.get_window_stats(RateLimitItemPerSecond(main.requests, main.seconds), identifier)
         reset = stats.reset_time
         if not allowed and broken is not main:

@@ -88,6 +88,10 @@ class Dialect(ABC):
         """Adds the engine's event listeners: session settings, transaction control."""
         return None
 
+    def tidy(self, engine: sa.Engine) -> None:
+        """Does by the way what the engine would otherwise do while a writer waits for it."""
+        return None
+
     def specialise(self, engine: sa.Engine) -> Dialect:
         """The dialect of the server that answers, where one URL scheme serves several products."""
         return self

@@ -31,6 +31,7 @@ MOST_TOGETHER = 64
 CONNECTIONS = 16
 
 _ATTEMPTS = 5
+_TIDY_SECONDS = 0.5
 
 
 class Reader:
@@ -62,9 +63,11 @@ class Gateway:
         self._pool: ThreadPoolExecutor | None = None
         self._queue: queue.SimpleQueue[tuple[Work[Any], Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._written, self._ending = False, threading.Event()
         if database.dialect.in_process:
             self._thread = threading.Thread(target=self._write_in_turn, name="sql-writer", daemon=True)
             self._thread.start()
+            threading.Thread(target=self._tidy, name="sql-tidier", daemon=True).start()
         else:
             self._pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="sql-writer")
 
@@ -98,6 +101,7 @@ class Gateway:
     def close(self) -> None:
         """Finishes what was submitted."""
         self._closed = True
+        self._ending.set()
         if self._pool is not None:
             self._pool.shutdown()
         if self._thread is not None:
@@ -131,7 +135,16 @@ class Gateway:
             if last:
                 return
 
+    def _tidy(self) -> None:
+        while not self._ending.wait(_TIDY_SECONDS):
+            if self._written:
+                self._written = False
+                # Whatever keeps it from being done now will be met by the writer, who tells those who wait.
+                with contextlib.suppress(Exception):
+                    self.database.dialect.tidy(self.database.engine)
+
     def _commit_together(self, batch: list[tuple[Work[Any], Any]]) -> None:
+        self._written = True
         if len(batch) > 1:
             try:
                 with self.database.begin() as connection:
