@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from chatctl.errors import CannotConnectError, ReadOnlyError, RetryableError
 from chatctl.stores.sql.database import Database
@@ -30,7 +30,8 @@ MOST_TOGETHER = 64
 #: Connections to a server, and so writes at once.
 CONNECTIONS = 16
 
-_ATTEMPTS = 5
+#: How long a write is tried again after deadlocks and lock waits.
+_RETRY_SECONDS = 8.0
 _TIDY_SECONDS = 0.5
 
 
@@ -111,8 +112,8 @@ class Gateway:
     def _write_alone(self, work: Work[T]) -> T:
         tries = Retrying(
             retry=retry_if_exception_type(RetryableError),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.01, max=0.2),
+            stop=stop_after_delay(_RETRY_SECONDS),
+            wait=wait_random_exponential(multiplier=0.01, max=0.3),
             reraise=True,
         )
         answer: T = tries(self._once, work)
