@@ -21,6 +21,8 @@ from pathlib import Path
 CLIENTS = 32
 SECONDS = float(os.environ.get("BENCH_SECONDS", "6"))
 ROUNDS = 3
+#: How many times the median p99 may be.
+MOST_SPREAD = 3.0
 
 _BARE = """
 import sqlite3, sys, threading, uuid
@@ -72,8 +74,8 @@ class Measured:
     p99_ms: float
 
 
-def main() -> None:
-    """Measures in turns and prints the ratios."""
+def main() -> int:
+    """Measures in turns and prints the ratios; 1 where a limit was missed."""
     with tempfile.TemporaryDirectory(prefix="chatctl-bench-") as name:
         folder = Path(name)
         database, env = folder / "chat.db", _environment(folder)
@@ -81,14 +83,14 @@ def main() -> None:
         bare = subprocess.Popen([sys.executable, "-c", _BARE, str(database), "8765"])
         try:
             _await_port(8765)
-            _compare(url, chat, token)
+            return 0 if _compare(url, chat, token) else 1
         finally:
             for process in (ours, bare):
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
 
 
-def _compare(url: str, chat: str, token: str) -> None:
+def _compare(url: str, chat: str, token: str) -> bool:
     port = int(url.rsplit(":", 1)[1])
     body = json.dumps({"role": "user", "content": "How do I configure panel X? " * 4}).encode()
     posts = {
@@ -97,7 +99,8 @@ def _compare(url: str, chat: str, token: str) -> None:
         "chatctl": _request("POST", f"/chat/chats/{chat}/messages", body, token),
     }
     healths = {"bare": _request("GET", "/health"), "chatctl": _request("GET", "/health")}
-    for what, requests, status in (("message posts", posts, b"201"), ("health", healths, b"200")):
+    kept = True
+    for what, requests, status, least in (("message posts", posts, b"201", 0.6), ("health", healths, b"200", 0.8)):
         rounds: dict[str, list[Measured]] = {name: [] for name in requests}
         for _ in range(ROUNDS):
             for name, request in requests.items():
@@ -114,6 +117,9 @@ def _compare(url: str, chat: str, token: str) -> None:
                 ratios = [ours.rate / bare.rate for ours, bare in zip(rounds["chatctl"], rounds[name], strict=True)]
                 each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
                 print(f"{what:14} chatctl / {name}: {statistics.median(ratios):.2f} (rounds: {each})")
+                kept = kept and statistics.median(ratios) >= least
+        kept = kept and statistics.median(one.p99_ms / one.median_ms for one in rounds["chatctl"]) <= MOST_SPREAD
+    return kept
 
 
 async def _measure(port: int, request: bytes, status: bytes) -> Measured:
@@ -189,4 +195,4 @@ def _await_port(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
