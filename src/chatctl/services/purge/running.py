@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.result import Notice, Outcome, Result
 from chatctl.errors import ChatctlError, StalePlanError, StoppedEarlyError, UnfinishedRunError
-from chatctl.services.purge.limits import Limits, utc_now
+from chatctl.services.purge.limits import Limits, Resting, utc_now
 from chatctl.services.purge.planning import PurgePlan, count_eligible, make_plan, message_part
 from chatctl.services.purge.reporting import Reporter
 from chatctl.services.purge.sessions import BOUNDS, FIRST_NUMBER, SessionWork
@@ -29,10 +29,15 @@ from chatctl.stores.sql.locks import RunLock
 from chatctl.stores.sql.purge.eligibility import Eligibility
 from chatctl.stores.sql.purge.shares import shares
 from chatctl.stores.sql.purge.work import LARGEST_BATCH, PurgeWork
+from chatctl.stores.sql.thresholds import Thresholds
 
 KIND = "purge"
 
 _FIRST_BATCH = 500
+_TARGET_MS = 500
+#: Where something is to be spared: so long does the application wait for a batch at most, about.
+_FIRST_GENTLE_BATCH = 50
+_GENTLE_MS = 100
 
 
 @dataclass(frozen=True)
@@ -159,16 +164,20 @@ class _Purge:
         return crew, RunTotals(rows, batches, time.monotonic() - started, finished, counts)
 
     def _runner(self, run: Run, work: BothWorks, lock: RunLock, gate: Gate, *, alone: bool) -> BatchRunner:
+        journal, fixed = self._target.journal, self._attendance.batch_size
+        # Whoever says what the server has to be spared lives with a slower purge.
+        gentle = journal.thresholds != Thresholds()
+        first, target_ms = (_FIRST_GENTLE_BATCH, _GENTLE_MS) if gentle else (_FIRST_BATCH, _TARGET_MS)
         return BatchRunner(
-            self._target.journal,
+            journal,
             run.id,
             work,
-            pace=Pace(start=_FIRST_BATCH, largest=LARGEST_BATCH, fixed=self._attendance.batch_size),
+            pace=Pace(start=first, target_ms=target_ms, largest=LARGEST_BATCH, fixed=fixed),
             progress=self._attendance.progress,
             stop=self._attendance.stop,
             guard=lock.check,
             alone=alone,
-            gate=gate,
+            gate=Resting(gate) if gentle else gate,
         )
 
     def _work(self, run: Run) -> BothWorks:
