@@ -153,9 +153,12 @@ class _Purge:
         runners = [self._runner(run, work, lock, gate, alone=len(crew.works) == 1) for work in crew.works]
         started = time.monotonic()
         try:
-            with ThreadPoolExecutor(len(runners), thread_name_prefix="purge") as pool:
-                for done in [pool.submit(runner.run) for runner in runners]:
-                    done.result()
+            if len(runners) == 1:
+                runners[0].run()
+            else:
+                with ThreadPoolExecutor(len(runners), thread_name_prefix="purge") as pool:
+                    for done in [pool.submit(runner.run) for runner in runners]:
+                        done.result()
         except StoppedEarlyError as early:
             self._early = early
         with self._target.database.connect() as connection:
