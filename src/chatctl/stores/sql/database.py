@@ -36,12 +36,10 @@ class Database:
     @cached_property
     def engine(self) -> sa.Engine:
         """The SQLAlchemy engine, with chatctl's session settings and error translation."""
-        # What is led elsewhere (a file that isn't there yet is read as an empty one in memory) has other options.
-        url = self._family.prepare_url(self.url, read_only=self.read_only)
-        options = self._family.engine_options(url, read_only=self.read_only)
+        options = self._family.engine_options(self.url, read_only=self.read_only)
         if self._connections is not None and "poolclass" not in options:
             options |= {"pool_size": self._connections, "max_overflow": 0, "pool_timeout": _POOL_SECONDS}
-        engine = sa.create_engine(url, **options)
+        engine = sa.create_engine(self._family.prepare_url(self.url, read_only=self.read_only), **options)
         self._family.instrument(engine, read_only=self.read_only)
         mark_own(engine)
         return engine
