@@ -1,6 +1,7 @@
 """An application that writes all the time hardly feels an expand migration, even while an old transaction is open.
 
-Who is in the way is named, and waited for.
+Who is in the way is named, and waited for. Only a quiet machine can tell, so these are long tests:
+CHATCTL_STALL_SECONDS is how long the old transaction stays open (30 unless given).
 """
 
 from __future__ import annotations
@@ -66,13 +67,6 @@ def migrate_under_load(url: str, layout: str, run_cli: Cli, open_seconds: float)
     usual = percentile(writes.stalls(began - 1.5, began), 0.5)
     felt = writes.stalls(began, ended)
     return Felt(usual, percentile(felt, 0.99) - usual, felt[-1] - usual, len(felt), ended - began)
-
-
-@pytest.mark.parametrize("engine_name", SERVERS, indirect=True)
-@pytest.mark.parametrize("layout", ["mentor"])
-def test_writers_hardly_wait_for_an_expand_migration(engine_url: str, layout: str, run_cli: Cli) -> None:
-    felt = migrate_under_load(engine_url, layout, run_cli, open_seconds=4)
-    assert felt.added_p99 <= LIMIT_SECONDS, felt
 
 
 @pytest.mark.slow
