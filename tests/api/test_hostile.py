@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 
 import httpx
 import pytest
@@ -114,3 +115,20 @@ def test_a_header_that_says_who_calls_means_nothing_beside_a_token(api: Api) -> 
     mine = api.client("mallory").get("/chat/chats", headers={"X-User-ID": "berta"})
     assert mine.status_code == 200
     assert api.client().get("/chat/chats", headers={"X-User-ID": "berta"}).status_code == 401
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error_of_the_server(
+    api: Api, web: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="chatctl")
+    address = httpx.URL(api.url)
+    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
+        head = f"POST /chat/chats HTTP/1.1\r\nHost: a\r\nAuthorization: {web.headers['Authorization']}\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+        time.sleep(0.2)
+    deadline = time.monotonic() + 10
+    while not (told := [record.getMessage() for record in caplog.records]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert told == ["POST /chat/chats 499"]
+    assert web.get("/chat/chats").status_code == 200

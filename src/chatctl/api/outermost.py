@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pydantic_core
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatctl.api.figures import Figures
@@ -23,6 +24,8 @@ access = logging.getLogger("chatctl.access")
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NUL = "\x00"
+#: What nginx logs for a client that left in the middle of its request; nobody receives it.
+_CLIENT_GONE = 499
 _TOO_LARGE = "The body is too large."
 
 _SECURITY = [
@@ -71,6 +74,8 @@ class Outermost:
     async def _serve(self, exchange: _Exchange) -> None:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = _CLIENT_GONE  # whatever Starlette answered to nobody
         except Exception as problem:
             access.error("Unexpected: %s", type(problem).__name__, exc_info=problem)
             await exchange.refuse(500, "Internal server error")
