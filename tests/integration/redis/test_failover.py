@@ -82,6 +82,10 @@ def test_without_the_durable_marks_a_promoted_replica_does_issue_numbers_again(
 ) -> None:
     issuer = Issuer(redis.counters, Forgetful())  # type: ignore[arg-type]  # the negative control's stand-in
     created = create(issuer, A_ROUND)
-    created += lose_what_comes(watched, issuer)
-    created += create(issuer, A_ROUND)
-    assert len(set(created)) < len(created)
+    for _ in range(3):  # on a busy machine a replica may hear of a round before it is cut off
+        created += lose_what_comes(watched, issuer)
+        created += create(issuer, A_ROUND)
+        if len(set(created)) < len(created):
+            return
+        watched.wait_for_replica()
+    pytest.fail("no number was issued again")
