@@ -88,6 +88,7 @@ def test_each_shell_gets_a_script(run_cli: Cli, shell: str) -> None:
     assert f"complete_{shell}" in answer.stdout
 
 
+@pytest.mark.slow  # only a quiet machine can tell
 def test_an_answer_takes_less_than_a_quarter_of_a_second(tmp_path: Path) -> None:
     environment = {
         **clean_environment(tmp_path), "COMP_WORDS": "chatctl runs show ", "COMP_CWORD": "3",
@@ -102,8 +103,7 @@ def test_an_answer_takes_less_than_a_quarter_of_a_second(tmp_path: Path) -> None
         assert process.returncode == 0
         return used.ru_utime + used.ru_stime
 
-    # Caches that others fill cost some of it, too: one undisturbed answer shows what it takes.
-    assert any(seconds() < 0.25 for _ in range(12))
+    assert min(seconds() for _ in range(3)) < 0.25
 
 
 def test_only_ids_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
