@@ -209,7 +209,7 @@ class Schedule:
             connection.execute(self.purging.tables["messages"].delete())
             connection.execute(self.purging.tables["chats"].delete())
             if sa.inspect(connection).has_table("chatctl_holds"):
-                for name in ("holds", "runs", "ranges", "exemptions", "archives", "archived_lines"):
+                for name in ("holds", "runs", "ranges", "batches", "exemptions", "archives", "archived_lines"):
                     connection.exec_driver_sql(f"DELETE FROM chatctl_{name}")
             rows = [{"id": name, "account_id": "a", "created_at": NOW, "accessed_at": self._age()} for name in names]
             connection.execute(self.purging.tables["chats"].insert(), rows)
