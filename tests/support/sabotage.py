@@ -28,6 +28,13 @@ def rows_apart_from_journal() -> None:
     RowLoader.load = load_and_commit  # type: ignore[method-assign]  # the sabotage
 
 
+def without_tokens() -> None:
+    """A batch whose COMMIT got no answer counts as rolled back."""
+    from chatctl.stores.sql.batches.ranges import Ranges
+
+    Ranges.was_committed = lambda *_: False  # type: ignore[method-assign]  # the sabotage
+
+
 def with_trace() -> None:
     """Nothing is broken: SQLite writes down what it runs."""
     from tests.support.statement_logs import TRACE_VARIABLE, trace_sqlite
