@@ -5,7 +5,6 @@ python bench/counters.py [RECORDS]
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+from bench.measured import measured
 
 from chatctl.stores.redis.embedded import programs
 
@@ -23,6 +23,8 @@ RECORDS = 1_000_000
 USERS = 20_000
 #: Times a plain scan; megabytes resident; milliseconds of the server's slowest command.
 LIMITS = (2.0, 200.0, 10.0)
+#: The server keeps nothing on disk, which the check finds.
+FINDINGS = 9
 
 _FILL = """
 for number = ARGV[1], ARGV[2] do
@@ -61,15 +63,6 @@ def fill(socket: str, records: int, users: int = 0) -> None:
     redis.Redis(unix_socket_path=socket).set("session:counter:general:202512", records)
 
 
-def run(command: list[str], environment: dict[str, str] | None = None) -> tuple[float, float]:
-    """The seconds that a command takes, its output thrown away, and the most megabytes it had resident."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
-    _, _, used = os.wait4(process.pid, 0)
-    process.returncode = 0
-    return time.perf_counter() - started, used.ru_maxrss / 1024
-
-
 def slowest_ms(client: redis.Redis) -> float:
     """The milliseconds of the slowest command since the log was emptied."""
     return max((entry["duration"] for entry in client.slowlog_get(100)), default=0) / 1_000
@@ -80,17 +73,17 @@ def measure(cli: str, records: int, users: int) -> tuple[float, float, float]:
     with server() as socket, tempfile.TemporaryDirectory() as home:
         fill(socket, records, users)
         client = redis.Redis(unix_socket_path=socket)
-        environment = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home, "HOME": home}
-        checking = [sys.executable, "-m", "chatctl", "counters", "check", "--redis", f"unix://{socket}", "-o", "json"]
+        environment = {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home, "HOME": home}
+        scanning = [cli, "-s", socket, "-n", "1", "--scan"]
+        checking = [sys.executable, "-m", "chatctl", "--layout", "simorgh", "--redis", f"unix://{socket}", "-o", "json"]
+        checking += ["counters", "check"]
         client.config_set("slowlog-log-slower-than", 500)
         client.slowlog_reset()
         # They take turns, so that a busy moment hits both.
-        rounds = [
-            (run([cli, "-s", socket, "-n", "1", "--scan"]), run([*checking, "--layout", "simorgh"], environment))
-            for _ in range(3)
-        ]
-        scan = min(seconds for (seconds, _), _ in rounds)
-        check, megabytes = (min(column) for column in zip(*(checked for _, checked in rounds), strict=True))
+        rounds = [(measured(scanning), measured(checking, environment, good=(0, FINDINGS))) for _ in range(3)]
+        scan = min(scanned.seconds for scanned, _ in rounds)
+        check = min(checked.seconds for _, checked in rounds)
+        megabytes = max(checked.resident_mib for _, checked in rounds)
         slowest = slowest_ms(client)
     print(
         f"counters check, {records:,} records, {users:,} users' indexes: {check:.1f} s, {check / scan:.2f} times"

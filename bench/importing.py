@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from bench.measured import measured
 from bench.parse import messages
 from tests.support.mariadb import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
@@ -148,12 +149,7 @@ class Engine:
 
     def _import(self, files: Files) -> None:
         command = [sys.executable, "-m", "chatctl", "import", str(files.jsonl), "--layout", "mentor", "--quiet"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "CHATCTL_DATABASE": self.url})
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"chatctl import ended with {process.returncode}")
-        self.megabytes = max(self.megabytes, used.ru_maxrss / 1024)
+        self.megabytes = max(self.megabytes, measured(command, {"CHATCTL_DATABASE": self.url}).resident_mib)
 
     def _empty(self) -> None:
         if self.name == "SQLite":
