@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from chatctl import errors
 from chatctl.services.identity.tokens import InvalidTokenError
@@ -123,7 +124,17 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return answer(request.url.path, Problem(error.status_code, str(error.detail), dict(error.headers or {})))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
+        return answer(request.url.path, Problem(error.status_code, str(error.detail), headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """What may be done with the request's path, by all of its routes: Starlette names those of the first one."""
+    routes = request.app.router.routes
+    path = next((route.path for route in routes if route.matches(request.scope)[0] is not Match.NONE), None)
+    return sorted({method for route in routes if route.path == path for method in route.methods})
 
 
 def explain(found: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from chatctl.api.bodies import Body, Identifier, JsonObject, Words, body_of, json_of, reply, validated
 from chatctl.api.documents import OPTIONAL, responses, takes
@@ -34,8 +34,15 @@ class RayMessage(Body):
     command_results: Annotated[list[JsonObject], Field(max_length=1_000)] | None = None
 
 
+def _names_something(schema: dict[str, Any]) -> None:
+    given = {"type": "string", "minLength": 1}
+    schema["anyOf"] = [{"properties": {name: given}, "required": [name]} for name in ("task_id", "chat_id")]
+
+
 class Stop(Body):
     """What to stop; a task's ID counts before a chat's."""
+
+    model_config = ConfigDict(json_schema_extra=_names_something)
 
     task_id: Identifier | None = None
     chat_id: Identifier | None = None

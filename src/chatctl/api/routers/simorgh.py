@@ -186,7 +186,7 @@ async def diagnostics(request: Request) -> Response:
     )
 
 
-@router.get("/health", responses=responses(503), openapi_extra=PUBLIC)
+@router.get("/health", responses=responses(400, 413, 503), openapi_extra=PUBLIC)
 async def health(request: Request) -> Response:
     """The servers behind this one, under the system's own names."""
     checks = parts_of(request).checks

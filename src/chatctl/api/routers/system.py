@@ -22,7 +22,7 @@ async def health(request: Request) -> Response:
 
 @router.get(
     "/metrics",
-    responses={200: {"content": {"text/plain": {}}}, **responses(400, 401, 429, 500, 503)},
+    responses={200: {"content": {"text/plain": {}}}, **responses(400, 401, 413, 429, 500, 503)},
     response_class=Response,
 )
 async def metrics(request: Request) -> Response:
@@ -32,7 +32,7 @@ async def metrics(request: Request) -> Response:
     return Response(await parts.admission.run(parts.figures.text), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/openapi.json", responses=responses(400, 401, 429, 500, 503))
+@router.get("/openapi.json", responses=responses(400, 401, 413, 429, 500, 503))
 async def openapi(request: Request) -> Response:
     """This document."""
     await parts_of(request).admission.admit(request)

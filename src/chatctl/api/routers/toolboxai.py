@@ -58,14 +58,14 @@ async def task(request: Request, task_id: str) -> Response:
     return reply(await parts.admission.run(parts.systems.toolboxai.task, caller.user_id, task_id))
 
 
-@router.get("/health/agents", responses=responses(500, 503), openapi_extra=PUBLIC)
+@router.get("/health/agents", responses=responses(400, 413, 500, 503), openapi_extra=PUBLIC)
 async def health_agents(request: Request) -> Response:
     """The agents by what they are doing, and the length of their queue."""
     parts = parts_of(request)
     return reply({"status": parts.checks.status, **await parts.admission.run(parts.systems.toolboxai.health)})
 
 
-@router.get("/health/mcp", responses=responses(500, 503), openapi_extra=PUBLIC)
+@router.get("/health/mcp", responses=responses(400, 413, 500, 503), openapi_extra=PUBLIC)
 async def health_mcp(request: Request) -> Response:
     """The MCP server: this server has none."""
     return reply({"status": "healthy", "mcp": parts_of(request).checks.services["mcp"]})
