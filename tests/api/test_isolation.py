@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.api import Api
+
+from chatctl.stores.sql.serving.ray import digest
 
 SECRETS = ("bertas-secret",)
 ANNA, BERTA = "anna", "berta"
@@ -34,6 +37,12 @@ class Belongings:
         if name == "chat_id":
             return self.mentor_chat if path.startswith("/chat/") else self.numbered_chat
         return {"session_id": self.session, "task_id": self.task, "user_id": BERTA, "channel": "x"}[name]
+
+    @property
+    def guessable(self) -> list[str]:
+        """All of her IDs, whatever they are for; that of ray's row can be computed by anybody."""
+        row = digest(RAY["project_id"], RAY["chat_id"])
+        return [self.mentor_chat, self.numbered_chat, self.session, self.task, RAY["chat_id"], row]
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +84,15 @@ def state(berta: httpx.Client, has: Belongings) -> Any:
     return {**found, "conversation": conversation}
 
 
-def requests(document: dict[str, Any], has: Belongings) -> list[tuple[str, str, dict[str, Any]]]:
-    """A request for every operation, with Berta's IDs and with bodies and queries that name her."""
+def filled(path: str, has: Belongings) -> str:
+    """The path with Berta's IDs where they belong."""
+    return re.sub("{(.*?)}", lambda found: has.ids(path, found[1]), path)
+
+
+def requests(
+    document: dict[str, Any], has: Belongings, guesses: tuple[str, ...] = ()
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Requests for every operation: with Berta's IDs where they belong, and with each of `guesses` in every place."""
     bodies = {
         "user_id": BERTA, "userId": BERTA, "accountId": BERTA, "account_id": BERTA, "owner": BERTA,
         "session_id": has.session, "chatId": has.mentor_chat, "task_id": has.task,
@@ -89,14 +105,15 @@ def requests(document: dict[str, Any], has: Belongings) -> list[tuple[str, str, 
     for path, operations in document["paths"].items():
         if path in NOBODYS:
             continue
-        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        filled = path
-        for name in names:
-            filled = filled.replace(f"{{{name}}}", has.ids(path, name))
+        own = filled(path, has)
         for method in operations:
-            made.append((method, filled, {"json": bodies, "params": {"accountId": BERTA, "userId": BERTA}}))
+            made.append((method, own, {"json": bodies, "params": {"accountId": BERTA, "userId": BERTA}}))
             without_account = {**bodies, "chatId": None, "session_id": None}
-            made.append((method, filled, {"json": without_account, "params": {}}))
+            made.append((method, own, {"json": without_account, "params": {}}))
+            for guess in guesses:
+                unnamed = {name: value for name, value in bodies.items() if value != BERTA}
+                body = {**unnamed, "chatId": guess, "session_id": guess, "task_id": guess, "user_id": ANNA}
+                made.append((method, re.sub("{.*?}", guess, path), {"json": body, "params": {}}))
     return made
 
 
@@ -104,8 +121,8 @@ def test_no_route_lets_a_user_at_anothers_things(api: Api, berta: httpx.Client, 
     anna = api.client(ANNA)
     document = anna.get("/openapi.json").json()
     before = state(berta, belongings)
-    tried = requests(document, belongings)
-    assert len(tried) > 50
+    tried = requests(document, belongings, tuple(belongings.guessable))
+    assert len(tried) > 200
     for method, path, options in tried:
         answer = anna.request(method, path, **options)
         assert answer.status_code < 500, (method, path, answer.text)
@@ -161,3 +178,27 @@ def test_only_admins_purge_everybody(api: Api) -> None:
     assert api.client(ANNA).post("/purge", params={"accountId": BERTA}).status_code == 403
     assert api.client(ANNA).post("/purge", params={"accountId": ANNA}).status_code == 200
     assert api.client("root", "admin").post("/purge").json() == {"deleted": 0, "errors": 0}
+
+
+def test_a_session_named_like_a_chat_of_rays_gets_nothing_of_it(api: Api) -> None:
+    anna, berta = api.client(ANNA), api.client(BERTA)
+    chat = {"project_id": "bertas-project-00000002", "chat_id": "chat-00000b0c"}
+    row = digest(*chat.values())
+    refused = anna.post("/query", json={"query": "mine", "session_id": row}).status_code
+    body = {"message": SECRETS[0], "user_id": BERTA, **chat}
+    assert berta.post("/api/vscode_user_message", json=body).status_code == 200
+    assert SECRETS[0] not in anna.get(f"/conversations/{row}").text
+    assert anna.get(f"/conversations/{row}").status_code == 404
+    assert anna.delete(f"/conversations/{row}").status_code == 404
+    assert refused == 403
+
+
+def test_what_berta_sends_herself_is_done(api: Api, berta: httpx.Client, belongings: Belongings) -> None:
+    """The control of the writes, at the end since it leaves nothing of hers: no request is refused for its form."""
+    document = berta.get("/openapi.json").json()
+    order = ["post", "put", "patch", "delete"]
+    named = [item for item in requests(document, belongings)[::2] if item[0] in order]
+    for method, path, options in sorted(named, key=lambda item: order.index(item[0])):
+        answer = berta.request(method, path, **options)
+        assert answer.is_success, (method, path, answer.text)
+    assert len(named) > 12

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,7 +64,7 @@ class RayRows:
         context = {"owner": user} if self._paired else {"owner": user, "chat_id": chat}
         values = {"project_id": project, "user_id": user, "context": context, "chat_type": "general", "is_active": True}
         times = {"created_at": now, "updated_at": now, "accessed_at": now}
-        identity = {"chat_id": chat} if self._paired else {"id": _digest(project, chat)}
+        identity = {"chat_id": chat} if self._paired else {"id": digest(project, chat)}
         connection.execute(self._chats.insert().values(**fitting(self._chats, {**values, **times, **identity})))
         return RayChat(identity.get("id"), user, context, now)
 
@@ -87,21 +88,28 @@ class RayRows:
     def add_message(self, connection: sa.Connection, project: str, chat: str, values: dict[str, Any]) -> None:
         """Adds a message with its response."""
         table = self._messages
-        row = {"project_id": project, "chat_id": chat if self._paired else _digest(project, chat), **values}
+        row = {"project_id": project, "chat_id": chat if self._paired else digest(project, chat), **values}
         if not isinstance(table.c.id.type, sa.Integer):
             row["id"] = new_id()
         connection.execute(table.insert().values(**fitting(table, row)))
 
     def _is(self, project: str, chat: str) -> sa.ColumnElement[bool]:
         if not self._paired:
-            return self._chats.c.id == _digest(project, chat)
+            # What nobody has written as a user is a stored conversation of an account, whatever it is called.
+            stored = [self._chats.c.user_id.is_not(None)] if "user_id" in self._chats.c else []
+            return sa.and_(self._chats.c.id == digest(project, chat), *stored)
         return sa.and_(self._chats.c.project_id == project, self._chats.c.chat_id == chat)
 
     def _in(self, project: str, chat: str) -> sa.ColumnElement[bool]:
         if not self._paired:
-            return self._messages.c.chat_id == _digest(project, chat)
+            return self._messages.c.chat_id == digest(project, chat)
         return sa.and_(self._messages.c.project_id == project, self._messages.c.chat_id == chat)
 
 
-def _digest(project: str, chat: str) -> str:
+#: Keys that no other system may give to a row of its own: anybody who knows a pair can compute them.
+RESERVED = re.compile(r"ray-[0-9a-f]{40}", re.IGNORECASE)
+
+
+def digest(project: str, chat: str) -> str:
+    """The key of a pair's row where a layout's chats have a single one."""
     return f"ray-{hashlib.sha256(json.dumps([project, chat]).encode()).hexdigest()[:40]}"

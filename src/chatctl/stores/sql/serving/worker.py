@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatctl.stores.sql.serving.ray import RESERVED
 from chatctl.stores.sql.serving.rows import fitting, keyed, new_id, plain
 from chatctl.stores.sql.tables import LayoutTables
 
@@ -40,6 +41,8 @@ class WorkerRows:
     def owner(self, connection: sa.Connection, session: str) -> str | None:
         """Which account's conversation it is: None where there is none of that ID, "" where it is no stored one."""
         table = self._chats
+        if "project_id" in table.c and RESERVED.fullmatch(session):
+            return ""
         found = connection.execute(sa.select(table).where(table.c.id == session)).first()
         if found is None:
             return None
