@@ -10,7 +10,7 @@ import typer
 
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
-from chatctl.cli.options import Confirm
+from chatctl.cli.options import Confirm, DryRun
 from chatctl.cli.runtime import invocation_of, progress, run, run_unwired
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
@@ -34,6 +34,8 @@ def create(
     late_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write messages to import later into this file.")
     ] = None,
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
 ) -> None:
     """Fill an empty database with a legacy chat system, layout mentor.
 
@@ -44,14 +46,16 @@ def create(
         from chatctl.services.demo import creating
         from chatctl.services.demo.messages import Cast
 
-        cast = Cast(messages, users, mentors, seed)
-        return creating.create(wiring.migration(), cast, progress(ctx), late_file)
+        if wiring.settings.protected and not dry_run:
+            consent(ctx, "Fill this database with a made-up system?")
+        cast, target = Cast(messages, users, mentors, seed), wiring.migration(read_only=dry_run)
+        return creating.create(target, cast, progress(ctx), late_file, dry_run=dry_run)
 
     run(ctx, "demo create", work)
 
 
 @app.command(name="lose-counter")
-def lose_counter(ctx: typer.Context, confirm: Confirm = None) -> None:
+def lose_counter(ctx: typer.Context, dry_run: DryRun = False, confirm: Confirm = None) -> None:
     """Delete this month's session counter from the embedded Redis, as one that evicts would.
 
     Example: chatctl demo lose-counter --layout simorgh --confirm default
@@ -62,8 +66,9 @@ def lose_counter(ctx: typer.Context, confirm: Confirm = None) -> None:
 
         if wiring.settings.redis.url.reveal() != "embedded":
             raise UsageError("Only the embedded Redis may lose a counter on purpose.")
-        consent(ctx, "Delete this month's session counter?", loses_data=True)
-        return service(wiring.redis)
+        if not dry_run:
+            consent(ctx, "Delete this month's session counter?", loses_data=True)
+        return service(wiring.redis, dry_run=dry_run)
 
     run(ctx, "demo lose-counter", work)
 

@@ -9,7 +9,7 @@ import typer
 
 from chatctl.cli.confirm import consent
 from chatctl.cli.groups import group
-from chatctl.cli.options import Confirm
+from chatctl.cli.options import Confirm, DryRun
 from chatctl.cli.runtime import run
 from chatctl.domain.result import Result
 from chatctl.errors import UsageError
@@ -33,6 +33,7 @@ def add(
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="DURATION|DATE", help="Until when: 90d, or 2027-01-31.")
     ] = None,
+    dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
     """Hold a conversation, or all of a user, account or project. No later batch of any purge touches it.
@@ -44,10 +45,10 @@ def add(
         from chatctl.services.purge import holding
 
         kind, value = _one_of(chat=chat, user=user, account=account, project=project)
-        if wiring.settings.protected:
+        if wiring.settings.protected and not dry_run:
             consent(ctx, "Record this hold?")
-        until = holding.expiry(expires, datetime.now(UTC))
-        return holding.add(wiring.purge(), kind, value, reason, author, until)
+        until, target = holding.expiry(expires, datetime.now(UTC)), wiring.purge(read_only=dry_run)
+        return holding.add(target, kind, value, reason, author, until, dry_run=dry_run)
 
     run(ctx, "purge hold add", work)
 
@@ -74,6 +75,7 @@ def list_(
 def release(
     ctx: typer.Context,
     hold_id: Annotated[str, typer.Argument(metavar="HOLD", help="The hold's ID.")],
+    dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
     """End a hold. It stays on record.
@@ -84,9 +86,9 @@ def release(
     def work(wiring: Wiring) -> Result:
         from chatctl.services.purge import holding
 
-        if wiring.settings.protected:
+        if wiring.settings.protected and not dry_run:
             consent(ctx, "Release this hold?")
-        return holding.release(wiring.purge(), hold_id)
+        return holding.release(wiring.purge(read_only=dry_run), hold_id, dry_run=dry_run)
 
     run(ctx, "purge hold release", work)
 

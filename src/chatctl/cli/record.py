@@ -115,6 +115,7 @@ def sign(
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so.")],
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="How it was seen.")] = None,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the signature back.")] = False,
+    dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
     """Sign an item that no command can check.
@@ -125,8 +126,9 @@ def sign(
     def work(wiring: Wiring) -> Result:
         from chatctl.services.record import keeping
 
-        _agree(ctx, wiring, f"Sign '{item}'?")
-        return keeping.sign(wiring.migration(), item, by, note, withdraw=withdraw)
+        _agree(ctx, wiring, f"Sign '{item}'?", dry_run)
+        target = wiring.migration(read_only=dry_run)
+        return keeping.sign(target, item, by, note, withdraw=withdraw, dry_run=dry_run)
 
     run(ctx, "record sign", work)
 
@@ -141,6 +143,7 @@ def finish(
         str | None, typer.Option("--downtime", metavar="DURATION", help="What it really was: 95m.")
     ] = None,
     review: Review = None,
+    dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
     """End the record. Exit 9, and nothing is written, while an item of a completed migration is open.
@@ -151,9 +154,10 @@ def finish(
     def work(wiring: Wiring) -> Result:
         from chatctl.services.record import keeping
 
-        _agree(ctx, wiring, "End the record?")
+        _agree(ctx, wiring, "End the record?", dry_run)
         ended: keeping.Status = "completed" if status == "completed" else "rolled back"
-        return keeping.finish(wiring.migration(), ended, _duration(downtime), _day(review))
+        target = wiring.migration(read_only=dry_run)
+        return keeping.finish(target, ended, _duration(downtime), _day(review), dry_run=dry_run)
 
     run(ctx, "record finish", work)
 

@@ -63,7 +63,7 @@ def show(
 
 
 @app.command()
-def pause(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
+def pause(ctx: typer.Context, run_id: RunId, dry_run: DryRun = False, confirm: Confirm = None) -> None:
     """Hold a run up after the batch in hand, wherever it is at work.
 
     Example: chatctl runs pause 20260131-120000-9f3a
@@ -72,14 +72,14 @@ def pause(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
     def work(wiring: Wiring) -> Result:
         from chatctl.services.runs import steering
 
-        _agree(ctx, f"Pause run {run_id}?")
-        return steering.pause(wiring.runs(), run_id)
+        _agree(ctx, f"Pause run {run_id}?", dry_run)
+        return steering.pause(wiring.runs(read_only=dry_run), run_id, dry_run=dry_run)
 
     run(ctx, "runs pause", work)
 
 
 @app.command()
-def resume(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
+def resume(ctx: typer.Context, run_id: RunId, dry_run: DryRun = False, confirm: Confirm = None) -> None:
     """Let a paused run go on.
 
     Example: chatctl runs resume 20260131-120000-9f3a
@@ -88,14 +88,14 @@ def resume(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
     def work(wiring: Wiring) -> Result:
         from chatctl.services.runs import steering
 
-        _agree(ctx, f"Resume run {run_id}?")
-        return steering.resume(wiring.runs(), run_id)
+        _agree(ctx, f"Resume run {run_id}?", dry_run)
+        return steering.resume(wiring.runs(read_only=dry_run), run_id, dry_run=dry_run)
 
     run(ctx, "runs resume", work)
 
 
 @app.command()
-def cancel(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
+def cancel(ctx: typer.Context, run_id: RunId, dry_run: DryRun = False, confirm: Confirm = None) -> None:
     """End a run for good after the batch in hand; what it did stays.
 
     Example: chatctl runs cancel 20260131-120000-9f3a
@@ -104,8 +104,8 @@ def cancel(ctx: typer.Context, run_id: RunId, confirm: Confirm = None) -> None:
     def work(wiring: Wiring) -> Result:
         from chatctl.services.runs import steering
 
-        _agree(ctx, f"Cancel run {run_id}?")
-        return steering.cancel(wiring.runs(), run_id)
+        _agree(ctx, f"Cancel run {run_id}?", dry_run)
+        return steering.cancel(wiring.runs(read_only=dry_run), run_id, dry_run=dry_run)
 
     run(ctx, "runs cancel", work)
 
@@ -151,8 +151,7 @@ def prune(
         from chatctl.services.runs.pruning import prune as service
 
         kept = parse_duration(keep)
-        if not dry_run:
-            _agree(ctx, f"Delete the batches of runs older than {keep}?")
+        _agree(ctx, f"Delete the batches of runs older than {keep}?", dry_run)
         return service(wiring.runs(read_only=dry_run), kept, dry_run=dry_run)
 
     run(ctx, "runs prune", work)
@@ -162,6 +161,7 @@ def prune(
 def unlock(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="LOCK", help="The lock, as the error names it: schema, regroup.")],
+    dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:
     """Free a lock whose holder is gone; refuses while the holder lives.
@@ -172,12 +172,12 @@ def unlock(
     def work(wiring: Wiring) -> Result:
         from chatctl.services.runs import steering
 
-        _agree(ctx, f"Free the lock '{name}'?")
-        return steering.unlock(wiring.runs(), name)
+        _agree(ctx, f"Free the lock '{name}'?", dry_run)
+        return steering.unlock(wiring.runs(read_only=dry_run), name, dry_run=dry_run)
 
     run(ctx, "runs unlock", work)
 
 
-def _agree(ctx: typer.Context, question: str) -> None:
-    if invocation_of(ctx).settings.protected:
+def _agree(ctx: typer.Context, question: str, dry_run: bool) -> None:
+    if invocation_of(ctx).settings.protected and not dry_run:
         consent(ctx, question)

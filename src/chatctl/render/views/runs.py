@@ -51,10 +51,14 @@ def prune(data: Data) -> Iterator[Block]:
 @view("runs cancel")
 def steered(data: Data) -> Iterator[Block]:
     """What the run is now, and was."""
-    yield Paragraph(f"Run {data['run_id']} is {data['status']}; it was {data['was']}.")
+    verb, was = ("would be", "is") if data["dry_run"] else ("is", "was")
+    yield Paragraph(f"Run {data['run_id']} {verb} {data['status']}; it {was} {data['was']}.")
 
 
 @view("runs unlock")
 def unlock(data: Data) -> Iterator[Block]:
     """Whether anything was to be freed."""
-    yield Paragraph(f"The lock '{data['lock']}' is free{'' if data['freed'] else ', and was'}.")
+    if data["dry_run"] and data["freed"]:
+        yield Paragraph(f"The lock '{data['lock']}' is held; it would be freed if its holder is gone.")
+    else:
+        yield Paragraph(f"The lock '{data['lock']}' is free{'' if data['freed'] else ', and was'}.")

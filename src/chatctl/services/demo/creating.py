@@ -23,22 +23,19 @@ _CHUNK = 10_000
 _LATE_MESSAGES = 500
 
 
-def create(target: MigrationTarget, cast: Cast, progress: Progress, late_file: Path | None = None) -> Result:
+def create(
+    target: MigrationTarget, cast: Cast, progress: Progress, late_file: Path | None = None, *, dry_run: bool = False
+) -> Result:
     """Fills the empty database of `target` with the legacy tables and rows of `cast`; nothing of chatctl's is left.
 
     Writes messages that are yet to come, a few of them known already and a few broken, to `late_file` if given.
-    Raises ConsentRequiredError where the database isn't empty.
+    With `dry_run` it only looks. Raises ConsentRequiredError where the database isn't empty.
     """
     if target.layout.name != LAYOUT:
         raise ConfigurationError(f"The demo is made in the layout '{LAYOUT}'.", hint=f"--layout {LAYOUT}")
     _require_empty(target)
-    with target.database.translating(), target.database.engine.connect() as connection:
-        target.revisions.rehearse(connection, target.revisions.chain[0], "up")
-        connection.commit()
-    progress.start(cast.messages, "messages")
-    _fill(target, cast, progress)
-    if late_file is not None:
-        _write_late(late_file, cast)
+    if not dry_run:
+        _make(target, cast, progress, late_file)
     return Result(
         {
             "layout": LAYOUT,
@@ -47,8 +44,19 @@ def create(target: MigrationTarget, cast: Cast, progress: Progress, late_file: P
             "mentors": cast.mentors,
             "messages": cast.messages,
             "late_file": str(late_file) if late_file else None,
+            "dry_run": dry_run,
         }
     )
+
+
+def _make(target: MigrationTarget, cast: Cast, progress: Progress, late_file: Path | None) -> None:
+    with target.database.translating(), target.database.engine.connect() as connection:
+        target.revisions.rehearse(connection, target.revisions.chain[0], "up")
+        connection.commit()
+    progress.start(cast.messages, "messages")
+    _fill(target, cast, progress)
+    if late_file is not None:
+        _write_late(late_file, cast)
 
 
 def _require_empty(target: MigrationTarget) -> None:

@@ -9,8 +9,9 @@ from chatctl.domain.session_ids import Month, Scope
 from chatctl.stores.redis.stores import RedisStores
 
 
-def lose_counter(redis: RedisStores) -> Result:
-    """Deletes this month's counter of general sessions; the sessions stay."""
+def lose_counter(redis: RedisStores, *, dry_run: bool = False) -> Result:
+    """Deletes this month's counter of general sessions; the sessions stay. With `dry_run` only looks for it."""
     place = redis.keys.counter(Scope.general(Month.at(datetime.now(UTC))))
-    deleted = redis.servers.attempt(lambda: redis.servers.client(place.db).delete(place.name))
-    return Result({"key": place.name, "deleted": bool(deleted)})
+    client = redis.servers.client(place.db)
+    found = redis.servers.attempt(lambda: (client.exists if dry_run else client.delete)(place.name))
+    return Result({"key": place.name, "deleted": bool(found), "dry_run": dry_run})

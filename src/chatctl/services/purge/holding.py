@@ -12,12 +12,22 @@ from chatctl.errors import UsageError
 from chatctl.services.purge.target import PurgeRequest, PurgeTarget
 from chatctl.stores.sql.journal.runs import whoami
 from chatctl.stores.sql.purge.eligibility import Eligibility
+from chatctl.stores.sql.purge.holds import new_hold
 
 
 def add(
-    target: PurgeTarget, kind: HoldKind, value: str, reason: str, author: str | None, expires: timedelta | None
+    target: PurgeTarget,
+    kind: HoldKind,
+    value: str,
+    reason: str,
+    author: str | None,
+    expires: timedelta | None,
+    *,
+    dry_run: bool = False,
 ) -> Result:
     """Holds a chat, or all of a user, account or project. Once it returns, no batch deletes what it protects.
+
+    With `dry_run` it says what it would protect, and nothing is recorded.
 
     Raises MissingEntityError or IntegrityError where the layout's conversations don't tell a `kind`.
     """
@@ -27,13 +37,16 @@ def add(
         raise UsageError("A hold that expires at once holds nothing.")
     target.require_database()
     matches = _matches(target, kind, value)
-    target.prepare()
-    with target.database.begin() as connection:
+    if not dry_run:
+        target.prepare()
+    with target.database.connect() if dry_run else target.database.begin() as connection:
         until = to_epoch_ms(target.now(connection) + expires) if expires else None
-        hold = target.holds.add(connection, kind, value, reason, author or whoami(), until)
+        hold = new_hold(kind, value, reason, author or whoami(), until)
+        if not dry_run:
+            target.holds.record(connection, hold)
         now_ms = to_epoch_ms(target.now(connection))
     warnings = () if matches else (_matches_nothing(kind, value),)
-    return Result({**_shown(hold, now_ms), "matches": matches}, warnings=warnings)
+    return Result({**_shown(hold, now_ms), "matches": matches, "dry_run": dry_run}, warnings=warnings)
 
 
 def list_holds(target: PurgeTarget, *, released: bool = False) -> Result:
@@ -46,14 +59,15 @@ def list_holds(target: PurgeTarget, *, released: bool = False) -> Result:
     return Result({"holds": shown})
 
 
-def release(target: PurgeTarget, hold_id: str) -> Result:
-    """Ends a hold, which stays on record. Raises NotFoundError."""
+def release(target: PurgeTarget, hold_id: str, *, dry_run: bool = False) -> Result:
+    """Ends a hold, which stays on record; with `dry_run` only shows it. Raises NotFoundError."""
     target.require_database()
-    target.prepare()
-    with target.database.begin() as connection:
-        hold = target.holds.release(connection, hold_id)
+    if not dry_run:
+        target.prepare()
+    with target.database.connect() if dry_run else target.database.begin() as connection:
+        hold = (target.holds.get if dry_run else target.holds.release)(connection, hold_id)
         now_ms = to_epoch_ms(target.now(connection))
-    return Result(_shown(hold, now_ms))
+    return Result({**_shown(hold, now_ms), "dry_run": dry_run})
 
 
 def _matches(target: PurgeTarget, kind: HoldKind, value: str) -> int:

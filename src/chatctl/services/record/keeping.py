@@ -69,7 +69,9 @@ def show(target: MigrationTarget, record_id: str | None = None) -> Result:
     return answer(load(target, record_id), target)
 
 
-def sign(target: MigrationTarget, item: str, by: str, note: str | None, *, withdraw: bool = False) -> Result:
+def sign(
+    target: MigrationTarget, item: str, by: str, note: str | None, *, withdraw: bool = False, dry_run: bool = False
+) -> Result:
     """Signs an item that no command can check, or takes the signature back.
 
     Raises NotFoundError for an unknown item, UsageError for one that is checked.
@@ -87,10 +89,17 @@ def sign(target: MigrationTarget, item: str, by: str, note: str | None, *, withd
         made = {"state": DONE, "proof": f"signed: {note}" if note else "signed", "by": by, "at": _now()}
         record["items"][item] = _new_item() if withdraw else made
 
-    return change(target, signed)
+    return change(target, signed, dry_run=dry_run)
 
 
-def finish(target: MigrationTarget, status: Status, downtime: timedelta | None, review: date | None) -> Result:
+def finish(
+    target: MigrationTarget,
+    status: Status,
+    downtime: timedelta | None,
+    review: date | None,
+    *,
+    dry_run: bool = False,
+) -> Result:
     """Ends the record. A completed one has every item done: else what is open is a finding, and nothing is written."""
     current = load(target)
     left = [key for key, item in current["items"].items() if item["state"] != DONE]
@@ -105,7 +114,7 @@ def finish(target: MigrationTarget, status: Status, downtime: timedelta | None, 
         if review is not None:
             record["review"] = review.isoformat()
 
-    return change(target, finished)
+    return change(target, finished, dry_run=dry_run)
 
 
 def load(target: MigrationTarget, record_id: str | None = None) -> Record:
@@ -123,8 +132,8 @@ def load(target: MigrationTarget, record_id: str | None = None) -> Record:
     return found
 
 
-def change(target: MigrationTarget, work: Callable[[Record], None]) -> Result:
-    """Changes the newest record by `work`. Raises UsageError where it is finished."""
+def change(target: MigrationTarget, work: Callable[[Record], None], *, dry_run: bool = False) -> Result:
+    """Changes the newest record by `work`; with `dry_run` only shows how. Raises UsageError where it is finished."""
     before = load(target)
     if before["status"] != _IN_PROGRESS:
         raise UsageError(
@@ -132,8 +141,9 @@ def change(target: MigrationTarget, work: Callable[[Record], None]) -> Result:
         )
     after: Record = {**before, "items": {key: dict(item) for key, item in before["items"].items()}}
     work(after)
-    with target.database.begin() as connection:
-        Records(target.journal.tables).replace(connection, before["id"], before, after)
+    if not dry_run:
+        with target.database.begin() as connection:
+            Records(target.journal.tables).replace(connection, before["id"], before, after)
     return answer(after, target)
 
 

@@ -57,11 +57,7 @@ def check(target: MigrationTarget, around: Surroundings, places: Places, *, dry_
             state = keeping.DONE if proof.ok else keeping.OPEN if proof.ok is None else keeping.FAILED
             changed["items"][key] = {"state": state, "proof": proof.text, "by": whoami(), "at": now}
 
-    if dry_run:
-        noted(record)
-        result = keeping.answer(record, target)
-    else:
-        result = keeping.change(target, noted)
+    result = keeping.change(target, noted, dry_run=dry_run)
     return Result(result.data, Outcome.DONE if result.data["open"] == 0 else Outcome.FINDINGS)
 
 

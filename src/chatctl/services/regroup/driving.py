@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatctl.domain.grouping import gap_seconds
+from chatctl.domain.durations import parse_duration
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.errors import RepeatedKeyError, UsageError
 from chatctl.services.regroup.target import RegroupTarget
@@ -135,7 +135,8 @@ class Driver:
 
 def limits(max_runtime: str | None, window: str | None, stop_file: Path | None) -> Limits:
     """When a run may work: `30m`, `22:00-06:00`, a file that holds it up. Raises UsageError."""
-    return Limits(gap_seconds(max_runtime) if max_runtime else None, _window(window) if window else None, stop_file)
+    seconds = parse_duration(max_runtime).total_seconds() if max_runtime else None
+    return Limits(seconds, _window(window) if window else None, stop_file)
 
 
 def _window(text: str) -> tuple[clock_time, clock_time]:

@@ -1,6 +1,7 @@
 """Holds runs up, lets them go on, ends them, and frees the lock of one that is gone.
 
-A run that is at work reads its status before each batch, so a change takes effect within one.
+A run that is at work reads its status before each batch, so a change takes effect within one. With `dry_run` everything
+is asked as it would be, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from chatctl.stores.sql.locks import RunLock
 _STEERABLE = ("regroup run", "regroup undo")
 
 
-def pause(target: RunsTarget, run_id: str) -> Result:
+def pause(target: RunsTarget, run_id: str, *, dry_run: bool = False) -> Result:
     """Holds an unfinished run up after the batch in hand."""
-    return _set(target, run_id, RunStatus.PAUSED, (RunStatus.RUNNING, RunStatus.INTERRUPTED))
+    allowed = (RunStatus.RUNNING, RunStatus.INTERRUPTED)
+    return _set(target, run_id, RunStatus.PAUSED, allowed, dry_run=dry_run)
 
 
-def resume(target: RunsTarget, run_id: str) -> Result:
+def resume(target: RunsTarget, run_id: str, *, dry_run: bool = False) -> Result:
     """Lets a paused run go on."""
-    return _set(target, run_id, RunStatus.RUNNING, (RunStatus.PAUSED,))
+    return _set(target, run_id, RunStatus.RUNNING, (RunStatus.PAUSED,), dry_run=dry_run)
 
 
-def cancel(target: RunsTarget, run_id: str) -> Result:
+def cancel(target: RunsTarget, run_id: str, *, dry_run: bool = False) -> Result:
     """Ends an unfinished run after the batch in hand, for good; what it did stays."""
-    return _set(target, run_id, RunStatus.CANCELLED, (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.INTERRUPTED))
+    allowed = (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.INTERRUPTED)
+    return _set(target, run_id, RunStatus.CANCELLED, allowed, dry_run=dry_run)
 
 
-def unlock(target: RunsTarget, name: str) -> Result:
-    """Frees the lock `name` where its holder is gone.
+def unlock(target: RunsTarget, name: str, *, dry_run: bool = False) -> Result:
+    """Frees the lock `name` where its holder is gone; with `dry_run` says what was found, and tries nothing.
 
     Raises NotFoundError where there is no such lock, LockedError where its holder lives.
     """
@@ -45,19 +48,24 @@ def unlock(target: RunsTarget, name: str) -> Result:
     if row is None:
         raise NotFoundError(f"No lock is called '{name}'.", hint=f"There are: {', '.join(known) or 'none'}.")
     # Taking it is the one sure proof that nobody holds it, and giving it back frees it.
-    with RunLock(target.journal, name):
-        pass
-    return Result({"lock": name, "freed": row.lease_until_ms > 0})
+    if not dry_run:
+        with RunLock(target.journal, name):
+            pass
+    return Result({"lock": name, "freed": row.lease_until_ms > 0, "dry_run": dry_run})
 
 
-def _set(target: RunsTarget, run_id: str, status: RunStatus, allowed: tuple[RunStatus, ...]) -> Result:
+def _set(
+    target: RunsTarget, run_id: str, status: RunStatus, allowed: tuple[RunStatus, ...], *, dry_run: bool
+) -> Result:
     run = target.get(run_id)
     if run.kind not in _STEERABLE:
         raise UsageError(f"Run {run_id} is a '{run.kind}', which can't be held up.", hint="Ctrl-C stops it.")
     if run.status is status:
-        return _answer(run, status)
+        return _answer(run, status, dry_run=dry_run)
     if run.status not in allowed:
         raise LockedError(f"Run {run_id} is {run.status.value}, so it can't become {status.value}.")
+    if dry_run:
+        return _answer(run, status, dry_run=dry_run)
     runs = target.journal.tables.runs
     with target.database.begin() as connection:
         moved = connection.execute(
@@ -65,8 +73,9 @@ def _set(target: RunsTarget, run_id: str, status: RunStatus, allowed: tuple[RunS
         )
     if moved.rowcount != 1:
         raise LockedError(f"Run {run_id} has just changed.", hint="Look at it with chatctl runs show, and try again.")
-    return _answer(run, status)
+    return _answer(run, status, dry_run=dry_run)
 
 
-def _answer(run: Run, status: RunStatus) -> Result:
-    return Result({"run_id": run.id, "status": status.value, "was": run.status.value}, run_id=run.id)
+def _answer(run: Run, status: RunStatus, *, dry_run: bool) -> Result:
+    data = {"run_id": run.id, "status": status.value, "was": run.status.value, "dry_run": dry_run}
+    return Result(data, run_id=run.id)

@@ -63,24 +63,30 @@ class HoldStore:
     def add(
         self, connection: sa.Connection, kind: HoldKind, value: str, reason: str, author: str, expires_ms: int | None
     ) -> Hold:
+        """Records a new hold; see `record`."""
+        hold = new_hold(kind, value, reason, author, expires_ms)
+        self.record(connection, hold)
+        return hold
+
+    def record(self, connection: sa.Connection, hold: Hold) -> None:
         """Records a hold. Waits for batches in hand, and protects from every later one once it is committed."""
         self._close_gate(connection)
-        created = now_ms()
-        hold = Hold(f"h-{secrets.token_hex(6)}", kind, value, reason, author, created, expires_ms)
         connection.execute(self._table.insert().values(**hold.__dict__))
-        return hold
+
+    def get(self, connection: sa.Connection, hold_id: str) -> Hold:
+        """The hold of that ID. Raises NotFoundError."""
+        query = sa.select(self._table).where(self._table.c.id == hold_id)
+        row = connection.execute(query).one_or_none() if self.is_there(connection) else None
+        if row is None:
+            raise NotFoundError(f"There is no hold '{hold_id}'.", hint="chatctl purge hold list")
+        return _hold(row)
 
     def release(self, connection: sa.Connection, hold_id: str) -> Hold:
         """Ends a hold, which stays on record. Raises NotFoundError."""
-        column = self._table.c
-        row = connection.execute(sa.select(self._table).where(column.id == hold_id)).one_or_none()
-        if row is None:
-            raise NotFoundError(f"There is no hold '{hold_id}'.", hint="chatctl purge hold list")
-        if row.released_ms is None:
-            change = self._table.update().where(column.id == hold_id)
+        if self.get(connection, hold_id).released_ms is None:
+            change = self._table.update().where(self._table.c.id == hold_id)
             connection.execute(change.values(released_ms=now_ms(), released_by=whoami()))
-            row = connection.execute(sa.select(self._table).where(column.id == hold_id)).one()
-        return _hold(row)
+        return self.get(connection, hold_id)
 
     # --- restored conversations -----------------------------------------------------------------------------
 
@@ -132,6 +138,11 @@ class HoldStore:
 
     def _close_gate(self, connection: sa.Connection) -> None:
         connection.execute(self._meta.update().where(self._meta.c.name == _GATE).values(value=str(now_ms())))
+
+
+def new_hold(kind: HoldKind, value: str, reason: str, author: str, expires_ms: int | None) -> Hold:
+    """A hold that begins now and is recorded nowhere yet."""
+    return Hold(f"h-{secrets.token_hex(6)}", kind, value, reason, author, now_ms(), expires_ms)
 
 
 def chat_key(values: Iterable[Any]) -> str:
