@@ -21,6 +21,9 @@ KeyPath = tuple[str | int, ...]
 
 M = TypeVar("M", bound=BaseModel)
 
+#: A few aliases of aliases would stand for more than fits into memory.
+_MOST_VALUES = 100_000
+
 
 class YamlDocument:
     """A parsed YAML file that remembers the line of each key.
@@ -42,6 +45,8 @@ class YamlDocument:
             raise error(f"{source}:{line}: not YAML: {problem.problem}.") from None
         except (yaml.YAMLError, ValueError) as problem:
             raise error(f"{source}: not YAML: {problem}.") from None
+        except RecursionError:
+            raise error(f"{source}: nested too deeply, or an alias in it refers to itself.") from None
         if not isinstance(self.data, dict):
             raise error(f"{source}:1: expected keys and values, found {type(self.data).__name__}.")
 
@@ -66,6 +71,8 @@ class YamlDocument:
         if node is None:
             return
         self._lines.setdefault(path, node.start_mark.line + 1)
+        if len(self._lines) > _MOST_VALUES:
+            raise self.error(f"{self.source}: more than {_MOST_VALUES:,} values; aliases count each time.")
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, value in node.value:
