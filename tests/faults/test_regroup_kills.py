@@ -28,12 +28,13 @@ log = logging.getLogger(__name__)
 
 KILLED = 137
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MOMENTS = ("batch.before-commit", "batch.after-commit")
+#: What `sabotage.with_every_commit` makes of a run.
+MOMENTS = ("commit.before", "commit.after", "ddl.after")
 SOAK = bool(os.environ.get("CHATCTL_SOAK"))
 #: How many moments are tried, evenly spread; `make soak` tries each one.
 TRIED = 10_000 if SOAK else 4
-#: How many runs are killed at random, and how often each.
-RANDOM_RUNS, KILLS_EACH = (67, 3) if SOAK else (1, 3)
+#: How many kills at random have to hit a run, and how many are tried before it may come to its end.
+RANDOM_HITS, KILLS_EACH = (100, 3) if SOAK else (2, 2)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []
 
@@ -67,7 +68,7 @@ class Killing:
 
     def run(self, url: str, expected: int = 0, **variables: str) -> None:
         env = {**variables, "CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor"}
-        done = self._zygote(*self._command, env=env)
+        done = self._zygote(*self._command, env=env, sabotage="with_every_commit" if variables else None)
         assert done.exit_code == expected, f"{variables}\n{done}"
 
     def killed(self, url: str, seconds: float) -> bool:
@@ -122,6 +123,7 @@ def test_a_run_killed_at_a_commit_is_finished_by_the_same_command(
             killing.run(copy, KILLED, CHATCTL_FAIL_POINT=moment)
             killing.run(copy)
             assert fingerprints(copy) == expected, moment
+    log.info("killed at %d of %d moments, gap %s: the same as undisturbed", len(spread(moments)), len(moments), gap)
 
 
 def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygote, flat: str, tmp_path: Path) -> None:
@@ -136,6 +138,7 @@ def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygo
             killing.run(copy, KILLED, CHATCTL_FAIL_POINT=moment)
             killing.run(copy)
             assert fingerprints(copy) == before, moment
+    log.info("undo killed at %d of %d moments: the same as before the run", len(spread(moments)), len(moments))
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_its_end(zygote: Zygote, flat: str, tmp_path: Path) -> None:
@@ -160,15 +163,16 @@ def test_a_run_killed_at_random_instants_is_finished_by_the_same_command(
         whole = time.monotonic() - began
         expected = fingerprints(undisturbed)
     chance = random.Random(gap)
-    hits = 0
-    for number in range(RANDOM_RUNS):
+    hits = tried = runs = 0
+    while hits < RANDOM_HITS:
         with clone(flat) as copy:
-            hits += sum(killing.killed(copy, chance.uniform(0.1, 0.8) * whole) for _ in range(KILLS_EACH))
+            hits += sum(killing.killed(copy, chance.uniform(0.02, 0.9) * whole) for _ in range(KILLS_EACH))
             killing.run(copy)
-            assert fingerprints(copy) == expected, number
-    # The control: kills that all come too late would prove nothing.
-    assert hits >= RANDOM_RUNS
-    log.info("%d of %d kills hit a run, gap %s", hits, RANDOM_RUNS * KILLS_EACH, gap)
+            assert fingerprints(copy) == expected, tried
+        tried, runs = tried + KILLS_EACH, runs + 1
+        # The control: kills that all come too late would prove nothing.
+        assert tried <= 10 * RANDOM_HITS
+    log.info("%d runs killed at random, %d times in all, gap %s: the same as undisturbed", runs, hits, gap)
 
 
 def test_two_workers_killed_in_turns_leave_what_one_leaves(zygote: Zygote, flat: str, tmp_path: Path) -> None:

@@ -40,3 +40,26 @@ def with_trace() -> None:
     from tests.support.statement_logs import TRACE_VARIABLE, trace_sqlite
 
     trace_sqlite(Path(os.environ[TRACE_VARIABLE]))
+
+
+def with_every_commit() -> None:
+    """Nothing is broken: each commit is a moment to be killed at, whoever makes it, and so is each change of a table."""
+    from sqlalchemy.engine.default import DefaultDialect
+
+    from chatctl.observe.fail_points import fail_point
+
+    commit, execute = DefaultDialect.do_commit, DefaultDialect.do_execute
+
+    def do_commit(self: Any, connection: Any) -> None:
+        fail_point("commit.before")
+        commit(self, connection)
+        fail_point("commit.after")
+
+    def do_execute(self: Any, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        execute(self, cursor, statement, parameters, context)
+        # On MariaDB it has committed itself.
+        if statement.lstrip().upper().startswith(("CREATE ", "DROP ")):
+            fail_point("ddl.after")
+
+    DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]  # not chatctl's own
+    DefaultDialect.do_execute = do_execute  # type: ignore[method-assign]
