@@ -68,15 +68,18 @@ def sample(file: Path, limit: int | None = None) -> list[Message]:
 
 
 class Mentored:
-    """A database of the layout `mentor` after its expand phase, with users and mentors left to be made."""
+    """A database of the layout `mentor` after its expand phase, with users and mentors left to be made.
 
-    def __init__(self, url: str) -> None:
+    `made` says that it is there already.
+    """
+
+    def __init__(self, url: str, *, made: bool = False) -> None:
         self.database = Database(url)
         layout = load_layout("mentor")
         self.target = RegroupTarget(self.database, layout, Journal(self.database))
         self.tables = self.target.tables
-        migrated = Migrated(layout, self.database)
-        migrated.up_to(Phase.EXPAND)
+        if not made:
+            Migrated(layout, self.database).up_to(Phase.EXPAND)
 
     def close(self) -> None:
         self.database.close()

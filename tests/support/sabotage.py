@@ -43,7 +43,7 @@ def with_trace() -> None:
 
 
 def with_every_commit() -> None:
-    """Nothing is broken: each commit is a moment to be killed at, whoever makes it, and so is each change of a table."""
+    """Nothing is broken: each commit is a moment to be killed at, whoever makes it, and each new or dropped table."""
     from sqlalchemy.engine.default import DefaultDialect
 
     from chatctl.observe.fail_points import fail_point

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.support.regrouping import Mentored, Message, crew
+from tests.support.regrouping import Mentored, Message, crew, partition
 
 from chatctl.domain.result import Outcome
 from chatctl.errors import MissingEntityError, NotFoundError, StalePlanError, UnfinishedRunError
@@ -108,6 +108,45 @@ def test_undo_keeps_a_chat_that_the_application_has_written_to(mentored: Mentore
     assert (result.data["chats_deleted"], result.data["chats_kept"]) == (1, 1)
     assert mentored.partition() == {frozenset({"id0002", "id0003"})}
     assert mentored.rows("users", "id") == [("u2",)]
+
+
+@pytest.mark.parametrize("title", ["mentor", "first-message", "none"])
+@pytest.mark.parametrize("write", ["title", "is_active", "another"])
+def test_undo_keeps_a_chat_that_was_written_to_by_an_application_that_moves_no_clock(
+    mentored: Mentored, write: str, title: str
+) -> None:
+    mentored.execute(mentored.tables["mentors"].insert().values(id="m1", name="Ada"))
+    mentored.fill([message(1), message(2, user="u2"), message(3, user="u2", minutes=1)])
+    mentored.regroup(title=title)
+    chats, messages = mentored.tables["chats"], mentored.tables["messages"]
+    # A mentor's new name is no write to his chats.
+    mentored.execute(mentored.tables["mentors"].update().values(name="Grace"))
+    (kept,) = [row[0] for row in mentored.rows("chats", "id", "user_id") if row[1] == "u2"]
+    if write == "another":
+        mentored.execute(messages.delete().where(messages.c.id == "id0003"))
+        mentored.fill([message(4, user="u2", minutes=2)], chat_id=kept)
+    else:
+        value = {"title": "CHAT WITH ADA", "is_active": False}[write]
+        mentored.execute(chats.update().where(chats.c.id == kept).values({write: value}))
+    before = [row for row in mentored.rows("chats") if row[0] == kept]
+
+    result = mentored.undo()
+
+    assert (result.data["chats_deleted"], result.data["chats_kept"]) == (1, 1)
+    assert mentored.rows("chats") == before
+    left = {"id0002", "id0004" if write == "another" else "id0003"}
+    assert mentored.partition() == {frozenset(left)}
+
+
+def test_mentors_need_no_names(mentored: Mentored) -> None:
+    mentored.execute(sa.text("ALTER TABLE mentors DROP COLUMN name"))
+    mentored.fill([message(1)])
+
+    mentored.regroup()
+
+    assert mentored.rows("chats", "title") == [("Chat with m1",)]
+    mentored.undo()
+    assert mentored.rows("chats", "id") == []
 
 
 def test_a_sealed_run_cannot_be_undone_and_leaves_no_records(mentored: Mentored) -> None:
@@ -257,3 +296,25 @@ def test_a_message_of_a_new_group_that_comes_while_the_run_moves_others_is_taken
     assert mentored.verify().data["ok"]
     assert len(mentored.partition()) == 10
     assert [row for row in mentored.rows("chats", "user_id", "updated_at") if row[0] == "u1"] == [("u1", now)]
+
+
+def test_a_message_that_comes_late_joins_the_chat_that_begins_shortly_after_it(mentored: Mentored) -> None:
+    mentored.fill([message(5, minutes=100), message(6, minutes=130)])
+    late = [message(4, minutes=90), message(3, minutes=50), message(7, minutes=110), message(1, minutes=-60)]
+    watched = crew()
+    arriving = list(late)
+
+    def note(text: str) -> None:
+        if text.startswith("settling") and arriving:
+            mentored.fill(arriving)
+            arriving.clear()
+
+    watched.progress.note = note
+
+    result = running.start(mentored.target, mentored.target.grouping(Request(gap="1h")), watched)
+
+    assert result.data["messages_moved"] == 6
+    everything = [message(5, minutes=100), message(6, minutes=130), *late]
+    assert mentored.partition() == partition(everything, 3600)
+    assert mentored.verify().data["ok"]
+    assert START + timedelta(minutes=50) in {row[0] for row in mentored.rows("chats", "created_at")}

@@ -87,7 +87,7 @@ class Driver:
                 return False
             time.sleep(_WAIT_SECONDS)
         with self._database.begin() as connection:
-            self._ranges.forget(connection, self._number(phase))
+            self._ranges.forget_fruitless(connection, self._number(phase))
         return True
 
     def _number(self, phase: Phase) -> str:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from chatctl.domain.grouping import Grouping
 from chatctl.domain.restore_points import KEY, RestorePoint
 from chatctl.domain.result import Notice, Outcome, Result
@@ -91,7 +93,12 @@ def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
         raise NotFoundError(f"Run {run_id} is {run.status.value}: nothing is left to do in it.")
     work = _take_up(target, run)
     load_mapping(target, run, work.scheme, None)
-    return _go_on(target, work, crew, resumed=True)
+
+    def guard(connection: sa.Connection) -> None:
+        # The lock is another's, and may pass to an undo.
+        target.journal.runs.require_unfinished(connection, run.id)
+
+    return _go_on(target, work, replace(crew, guard=guard), resumed=True)
 
 
 def retry(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
@@ -244,11 +251,13 @@ def _record(
 ) -> dict[str, Any]:
     with target.database.begin() as connection:
         now = target.journal.runs.get(connection, run.id)
-        totals = now.totals | driver.counts
+        # Counts only grow; another worker may have seen more of them.
+        totals = now.totals | {name: max(count, now.totals.get(name, 0)) for name, count in driver.counts.items()}
         if passes is not None:
             totals["passes"] = passes
-        # Who cancelled or paused it from elsewhere has the last word.
-        kept = now.status if now.status in (RunStatus.CANCELLED, RunStatus.PAUSED) and error else status
+        # Who paused, cancelled or finished it from elsewhere has the last word.
+        at_work = now.status in (RunStatus.RUNNING, RunStatus.INTERRUPTED)
+        kept = now.status if status is RunStatus.INTERRUPTED and not at_work else status
         target.journal.runs.finish(connection, run.id, kept, totals, error)
     return totals
 

@@ -78,7 +78,10 @@ class RegroupTarget:
         """What the layout's columns mean to `grouping` on this engine; in `run`, with what that has noted."""
         baseline = Baseline.from_json(run.totals["before"]) if run else None
         mapping = TableName.of(run.id, "mapping", self.journal.schema) if run else None
-        return Scheme(self.layout, self.tables, self.database.dialect, grouping, baseline, mapping)
+        named = self._mentors_have_names
+        return Scheme(
+            self.layout, self.tables, self.database.dialect, grouping, baseline, mapping, mentors_have_names=named
+        )
 
     def work_tables(self, run: Run, scheme: Scheme) -> WorkTables:
         """What `run` keeps beside the data."""
@@ -114,6 +117,16 @@ class RegroupTarget:
         present = columns_present(self.snapshot(connection)).get(scheme.messages.name, set())
         changed = {scheme.link_key, *scheme.filled}
         return tuple(key for key, column in scheme.messages.c.items() if key not in changed and column.name in present)
+
+    @cached_property
+    def _mentors_have_names(self) -> bool:
+        """An application may have named its mentors elsewhere."""
+        if "mentors" not in self.tables or "name" not in self.tables["mentors"].c:
+            return False
+        mentors = self.tables["mentors"]
+        with self.database.reading() as connection:
+            present = columns_present(take_snapshot(connection, {mentors.name}))
+        return mentors.c.name.name in present.get(mentors.name, set())
 
     def _digest(self, file: Path) -> str:
         if not rule_of(self.layout).defaults:

@@ -28,6 +28,10 @@ _OPEN = "open"
 _DONE = "done"
 
 
+class RangeTakenOverError(LeaseLostError):
+    """Another worker goes on with this worker's range."""
+
+
 def worker_name() -> str:
     """A name for a new worker: host, process, and something that no other worker has."""
     return f"{socket.gethostname()[-_HOST_CHARACTERS:]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -78,8 +82,15 @@ class Ranges:
         ]
         connection.execute(self._table.insert(), rows)
 
-    def forget(self, connection: sa.Connection, run_id: str) -> None:
-        """Takes a run's ranges and batches out of the journal, so that it can be shared out anew."""
+    def forget_fruitless(self, connection: sa.Connection, run_id: str) -> None:
+        """Takes ranges and batches in which nothing was found out of the journal, so that they can be shared out anew.
+
+        Where others have done so already and are at work on it, theirs stay.
+        """
+        column = self._table.c
+        query = sa.select(column.state, column.rows_done).where(column.run_id == run_id).with_for_update()
+        if any(row.state == _OPEN or row.rows_done for row in connection.execute(query).all()):
+            return
         for table in (self._batches, self._table):
             connection.execute(table.delete().where(table.c.run_id == run_id))
 
@@ -113,7 +124,7 @@ class Ranges:
     ) -> Range:
         """Moves the range by one batch and notes it, in the batch's own transaction.
 
-        Raises LeaseLostError, so that the transaction rolls back, where another worker has taken the range over.
+        Raises RangeTakenOverError, so that the transaction rolls back, where another worker has taken the range over.
         """
         counts = added(claimed.counts, outcome.counts)
         lease_until = to_epoch_ms(self._dialect.now(connection)) + LEASE_SECONDS * 1000
@@ -134,7 +145,9 @@ class Ranges:
             )
         )
         if moved.rowcount != 1:
-            raise LeaseLostError(f"Range {claimed.number} of run {claimed.run_id} was taken over by another worker.")
+            raise RangeTakenOverError(
+                f"Range {claimed.number} of run {claimed.run_id} was taken over by another worker."
+            )
         connection.execute(
             self._batches.insert().values(
                 run_id=claimed.run_id,

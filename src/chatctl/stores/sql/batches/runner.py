@@ -14,7 +14,7 @@ from chatctl.errors import DatabaseError, RetryableError
 from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.pace import Pace
 from chatctl.stores.sql.batches.patience import patiently, retrying
-from chatctl.stores.sql.batches.ranges import Range, Ranges, worker_name
+from chatctl.stores.sql.batches.ranges import Range, Ranges, RangeTakenOverError, worker_name
 from chatctl.stores.sql.batches.work import BatchOutcome, Position, SettingAside, Work
 from chatctl.stores.sql.journal import Journal
 
@@ -93,6 +93,9 @@ class BatchRunner:
         try:
             while not finished and self._may_go_on():
                 claimed, finished = self._one_batch(claimed)
+        except RangeTakenOverError:
+            # There are others to work on; and what takes longer than a lease is too much at once.
+            self._pace.failed()
         finally:
             if not finished:
                 patiently(lambda: self._release(claimed))

@@ -203,7 +203,8 @@ class MySQL(Dialect):
     def upsert(self, table: sa.Table, keys: Sequence[str], rows: sa.Select[Any], key: str, merge: Merge) -> sa.Insert:
         """ON DUPLICATE KEY UPDATE."""
         statement = insert(table).from_select(list(keys), rows)
-        return statement.on_duplicate_key_update(merge(table.c, statement.inserted))
+        # One after the other, in the order of `merge`: the server works with what it has just written.
+        return statement.on_duplicate_key_update(list(merge(table.c, statement.inserted).items()))
 
     def children_gone(self, connection: sa.Connection, parent: sa.Table, joins: Joins) -> AbstractContextManager[None]:
         """Spared, where InnoDB's list of foreign keys says that nothing else refers to them."""

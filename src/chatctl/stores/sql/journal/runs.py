@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from chatctl import __version__
 from chatctl.domain.instants import to_epoch_ms
-from chatctl.errors import NotFoundError
+from chatctl.errors import InterruptedRunError, NotFoundError
 from chatctl.stores.sql.journal.tables import JournalTables
 
 
@@ -151,6 +151,16 @@ class Runs:
         if row is None:
             raise NotFoundError(f"No run is called '{run_id}'.", hint="chatctl runs list shows them.")
         return _run(row)
+
+    def require_unfinished(self, connection: sa.Connection, run_id: str) -> None:
+        """Raises InterruptedRunError where somebody has ended the run.
+
+        Until the caller's transaction ends, whoever would end it waits.
+        """
+        query = sa.select(self._table.c.status).where(self._table.c.id == run_id).with_for_update(read=True)
+        status = RunStatus(connection.scalars(query).one())
+        if not status.unfinished:
+            raise InterruptedRunError(f"Run {run_id} is {status.value}: nothing more is done in it.")
 
     def unfinished(self, connection: sa.Connection, kind: str, layout: str, scope: str) -> Run | None:
         """The newest unfinished run of that kind on that scope, if there is one."""

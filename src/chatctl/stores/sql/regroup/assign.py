@@ -135,8 +135,11 @@ class AssignAlongSpine(SpinePhase):
         """The chats that messages from `first` to `last` can be in."""
         chats = self.work.chats
         nearest = as_of(chats, first.digest, first.at, first.id).add_columns(chats.c.first_at).limit(1)
-        beginning = connection.execute(nearest).one()
-        later = sa.or_(chats.c.digest > first.digest, chats.c.first_at >= beginning.first_at)
+        beginning = connection.execute(nearest).one_or_none()
+        later = chats.c.digest > first.digest
+        # There is none where the application has deleted messages meanwhile.
+        if beginning is not None:
+            later = sa.or_(later, chats.c.first_at >= beginning.first_at)
         sooner = sa.or_(chats.c.digest < last.digest, chats.c.first_at <= last.at)
         return sa.select(
             chats.c.digest,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.regroup.scheme import LAST, Scheme
 from chatctl.stores.sql.regroup.settle import actual
+from chatctl.stores.sql.regroup.undoing import alterations
 from chatctl.stores.sql.regroup.worktables import JOINED, MADE, WorkTables
 
 
@@ -63,6 +64,7 @@ class Foreseen:
         source: Any = work.join(scheme.chats, scheme.chat_id == work.c.chat_id)
         source = source.outerjoin(now, now.c.chat_id == work.c.chat_id)
         messages: Any = sa.func.coalesce(now.c.messages, 0)
+        last_at: Any = now.c.last_at
         clocks: dict[str, Any] = {key: scheme.chats.c[key] for key in LAST if key in scheme.chats.c}
         for newer in self._runs[:place]:
             theirs, joined = newer.work.chats.alias(), newer.work.joined
@@ -73,11 +75,13 @@ class Foreseen:
                 theirs, sa.and_(theirs.c.chat_id == work.c.chat_id, theirs.c.fate == JOINED)
             ).outerjoin(counted, counted.c.chat_id == work.c.chat_id)
             messages = messages - sa.func.coalesce(counted.c.messages, 0)
+            last_at = sa.case((counted.c.chat_id.is_(None), last_at))
             for key in list(clocks)[:1]:
                 given_back = sa.and_(theirs.c.last_at == clocks[key], theirs.c.last_before.is_not(None))
                 clocks[key] = sa.case((given_back, theirs.c.last_before), else_=clocks[key])
-        written_to = [messages > work.c.messages, *(clock > work.c.last_at for clock in clocks.values())]
-        return sa.select(work.c.chat_id).select_from(source).where(work.c.fate == MADE, ~sa.or_(*written_to))
+        grown = [messages > work.c.messages, sa.func.coalesce(last_at > work.c.last_at, sa.false())]
+        written_to = sa.or_(*grown, *alterations(scheme, run.work, list(clocks.values())))
+        return sa.select(work.c.chat_id).select_from(source).where(work.c.fate == MADE, ~written_to)
 
     def _freed(self, scheme: Scheme) -> sa.ColumnElement[bool]:
         """Whether a message leaves its chat."""

@@ -31,7 +31,18 @@ class MakeCompanions(Phase):
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Makes what is missing of every entity."""
         made = {f"made_{found.entity}": self._make(connection, found) for found in self.scheme.companions}
+        self._note_names(connection)
         return BatchOutcome(sum(made.values()), {}, True, made)
+
+    def _note_names(self, connection: sa.Connection) -> None:
+        """What mentors are called now, since an undo asks whether somebody has given a chat another title."""
+        mentors, names, chats = self.scheme.mentors, self.work.names, self.work.chats.c
+        if mentors is None:
+            return
+        wanted = sa.exists().where(chats.round == self.round, chats.mentor_id == mentors.c.id)
+        known = sa.exists().where(names.c.id == mentors.c.id)
+        rows = sa.select(mentors.c.id, mentors.c.name).where(wanted, ~known)
+        connection.execute(names.insert().from_select(["id", "name"], rows))
 
     def _make(self, connection: sa.Connection, found: Companion) -> int:
         table = self.scheme.tables[found.entity]
@@ -95,7 +106,7 @@ class MakeChats(Phase):
     def _make(self, connection: sa.Connection, within: sa.ColumnElement[bool]) -> int:
         work, scheme = self.work.chats, self.scheme
         values = {key: work.c[key] for key in scheme.grouping.by}
-        mentors = self._mentors()
+        mentors = scheme.mentors
         columns: dict[str, Any] = {
             scheme.chat_key: work.c.chat_id,
             **{key: value for key, value in values.items() if key in scheme.chats.c},
@@ -103,7 +114,7 @@ class MakeChats(Phase):
             **{key: work.c.last_at for key in LAST if key in scheme.chats.c},
             **{key: sa.literal(value, scheme.chats.c[key].type) for key, value in scheme.chat_literals().items()},
         }
-        title = scheme.title(values, mentors)
+        title = scheme.title(values, mentors.c.name if mentors is not None else None)
         if title is not None:
             columns["title"] = title
         source: Any = work
@@ -112,8 +123,3 @@ class MakeChats(Phase):
         rows = sa.select(*columns.values()).select_from(source).where(within).order_by(work.c.chat_id)
         made = scheme.chats.insert().from_select(list(columns), rows, include_defaults=False)
         return changed(connection, made)
-
-    def _mentors(self) -> sa.Table | None:
-        scheme = self.scheme
-        known = "mentors" in scheme.tables and "mentor_id" in scheme.grouping.by
-        return scheme.tables["mentors"] if known and "name" in scheme.tables["mentors"].c else None

@@ -80,8 +80,11 @@ class Scheme:
         grouping: Grouping,
         baseline: Baseline | None = None,
         mapping: TableName | None = None,
+        *,
+        mentors_have_names: bool = True,
     ) -> None:
         self.baseline = baseline
+        self._mentors_have_names = mentors_have_names
         self._mapping = mapping if grouping.mapping else None
         self.layout = layout
         self.tables = tables
@@ -234,7 +237,15 @@ class Scheme:
             if key not in taken and columns[key].default not in (None, "now")
         }
 
-    def title(self, values: Mapping[str, sa.ColumnElement[Any]], mentors: sa.FromClause | None) -> Any:
+    @property
+    def mentors(self) -> sa.Table | None:
+        """The mentors whose names are in titles, where there are any."""
+        if self.grouping.title != "mentor" or self.rule.title is None or "mentor_id" not in self.grouping.by:
+            return None
+        named = self._mentors_have_names and "mentors" in self.tables and "title" in self.chats.c
+        return self.tables["mentors"] if named else None
+
+    def title(self, values: Mapping[str, sa.ColumnElement[Any]], known_name: sa.ColumnElement[str] | None) -> Any:
         """The title of a chat: by its mentor's name, or his ID where he has none; `General Chat` without a mentor."""
         if self.grouping.title != "mentor" or self.rule.title is None or "title" not in self.chats.c:
             return None
@@ -242,7 +253,7 @@ class Scheme:
         if mentor is None:
             return sa.literal("General Chat")
         as_text = self.dialect.as_text(mentor)
-        name = sa.func.coalesce(mentors.c.name, as_text) if mentors is not None else as_text
+        name = sa.func.coalesce(known_name, as_text) if known_name is not None else as_text
         before, _, after = self.rule.title.partition("{mentor}")
         parts = [sa.literal(part) if part else None for part in (before, after)]
         text = self.dialect.concat([part for part in (parts[0], name, parts[1]) if part is not None])

@@ -10,6 +10,7 @@ from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.regroup.keyrange import KeyRange, chat_slices
 from chatctl.stores.sql.regroup.phase import Phase
+from chatctl.stores.sql.regroup.scheme import Scheme
 from chatctl.stores.sql.regroup.worktables import MADE
 
 #: A title is a line, not the whole message.
@@ -37,14 +38,15 @@ class FirstMessageTitles(Phase):
             connection.execute(
                 scheme.chats.update()
                 .where(scheme.chat_id.in_(made), scheme.chats.c.title.is_(None))
-                .values(title=self._first_line().correlate(scheme.chats).scalar_subquery())
+                .values(title=first_line(scheme).correlate(scheme.chats).scalar_subquery())
             )
         return BatchOutcome(step.rows, {"after": step.upper}, step.last)
 
-    def _first_line(self) -> sa.Select[Any]:
-        scheme = self.scheme
-        text: sa.ColumnElement[str] = scheme.messages.c.content
-        for line_end in ("\r\n", "\n", "\r"):
-            text = sa.func.replace(text, line_end, " ", type_=sa.String())
-        line = sa.func.trim(sa.func.substr(text, 1, _CHARACTERS), type_=sa.String())
-        return sa.select(line).where(scheme.link == scheme.chat_id).order_by(scheme.at, scheme.id).limit(1)
+
+def first_line(scheme: Scheme) -> sa.Select[Any]:
+    """The beginning of the first message of a chat, on one line."""
+    text: sa.ColumnElement[str] = scheme.messages.c.content
+    for line_end in ("\r\n", "\n", "\r"):
+        text = sa.func.replace(text, line_end, " ", type_=sa.String())
+    line = sa.func.trim(sa.func.substr(text, 1, _CHARACTERS), type_=sa.String())
+    return sa.select(line).where(scheme.link == scheme.chat_id).order_by(scheme.at, scheme.id).limit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -12,7 +13,8 @@ from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices, 
 from chatctl.stores.sql.regroup.phase import Phase, changed
 from chatctl.stores.sql.regroup.scheme import LAST, Scheme
 from chatctl.stores.sql.regroup.settle import actual
-from chatctl.stores.sql.regroup.worktables import JOINED, KEPT, MADE
+from chatctl.stores.sql.regroup.titles import first_line
+from chatctl.stores.sql.regroup.worktables import JOINED, KEPT, MADE, WorkTables
 
 
 class TakeBackChats(Phase):
@@ -49,12 +51,12 @@ class TakeBackChats(Phase):
     def _keep_what_was_written_to(
         self, connection: sa.Connection, within: sa.ColumnElement[bool], after: Any, upto: Any
     ) -> int:
-        work, chats, scheme = self.work.chats, self.scheme.chats, self.scheme
+        work, scheme = self.work.chats, self.scheme
         now = actual(scheme, between(scheme.link, after, upto)).subquery()
-        grown = sa.exists().where(now.c.chat_id == work.c.chat_id, now.c.messages > work.c.messages)
-        touched = [chats.c[key] > work.c.last_at for key in LAST if key in chats.c]
-        renamed = sa.exists().where(scheme.chat_id == work.c.chat_id, sa.or_(sa.false(), *touched))
-        written_to = sa.select(work.c.chat_id).where(within, work.c.fate == MADE, sa.or_(grown, renamed))
+        more = sa.or_(now.c.messages > work.c.messages, now.c.last_at > work.c.last_at)
+        grown = sa.exists().where(now.c.chat_id == work.c.chat_id, more)
+        altered = sa.exists().where(scheme.chat_id == work.c.chat_id, sa.or_(*alterations(scheme, self.work)))
+        written_to = sa.select(work.c.chat_id).where(within, work.c.fate == MADE, sa.or_(grown, altered))
         kept = list(connection.scalars(written_to))
         if kept:
             connection.execute(work.update().where(work.c.chat_id.in_(kept)).values(fate=KEPT))
@@ -118,6 +120,38 @@ class TakeBackCompanions(Phase):
             gone = column.table.delete().where(as_text.in_(values), ~needed)
             rows += changed(connection, gone)
         return BatchOutcome(rows, {}, True, {"companions_deleted": rows})
+
+
+def alterations(
+    scheme: Scheme, work: WorkTables, clocks: Sequence[sa.ColumnElement[Any]] | None = None
+) -> list[sa.ColumnElement[bool]]:
+    """What tells that a chat's row is no longer as the run made it, for a join of chats and the run's own.
+
+    A clock, or the title and the other values: not every application moves its clock. `clocks` are the chat's own if
+    they are not given.
+    """
+    chats, made = scheme.chats.c, work.chats.c
+    if clocks is None:
+        clocks = [chats[key] for key in LAST if key in chats]
+    found = [clock > made.last_at for clock in clocks]
+    for key, value in scheme.chat_literals().items():
+        found.append(chats[key].is_distinct_from(sa.literal(value, chats[key].type)))
+    if "title" in chats:
+        exact = scheme.dialect.exact
+        found.append(exact(chats.title).is_distinct_from(exact(sa.type_coerce(_title(scheme, work), sa.String()))))
+    return found or [sa.false()]
+
+
+def _title(scheme: Scheme, work: WorkTables) -> Any:
+    """The title that the run has given a chat."""
+    if scheme.grouping.title == "first-message":
+        return first_line(scheme).correlate(scheme.chats).scalar_subquery()
+    made, name = work.chats.c, None
+    if scheme.mentors is not None:
+        names = work.names.c
+        name = sa.select(names.name).where(names.id == made.mentor_id).correlate(work.chats).scalar_subquery()
+    title = scheme.title({key: made[key] for key in scheme.grouping.by}, name)
+    return sa.null() if title is None else title
 
 
 def still_linked(connection: sa.Connection, scheme: Scheme, chats: sa.Table) -> int:

@@ -98,6 +98,13 @@ class WorkTables:
         )
 
     @cached_property
+    def names(self) -> sa.Table:
+        """What the mentors were called whose names are in the titles of the run's chats."""
+        mentors = self._scheme.tables["mentors"].c
+        identity = sa.Column("id", own_type(mentors.id), primary_key=True, autoincrement=False)
+        return self._table("names", identity, sa.Column("name", mentors.name.type, nullable=True))
+
+    @cached_property
     def owned(self) -> sa.Table:
         """The messages that named some of their grouping keys before the run filled in the rest."""
         keys = [self._column(key) for key in self._scheme.filled]
@@ -109,6 +116,8 @@ class WorkTables:
         tables = [self.chats, self.joined, self.companions, self.aside]
         if self._scheme.grouping.gap_seconds is not None:
             tables.append(self.spine)
+        if self._scheme.mentors is not None:
+            tables.append(self.names)
         if self._scheme.filled:
             tables.append(self.owned)
         if self._scheme.mapping is not None:
