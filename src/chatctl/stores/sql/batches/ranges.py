@@ -119,6 +119,13 @@ class Ranges:
                 return _range(row, row.lease_token + 1)
         return None
 
+    def require_held(self, connection: sa.Connection, claimed: Range) -> None:
+        """Raises RangeTakenOverError where the claim is no longer this worker's."""
+        column = self._table.c
+        query = sa.select(column.lease_token).where(column.run_id == claimed.run_id, column.number == claimed.number)
+        if connection.scalar(query) != claimed.token:
+            raise _taken_over(claimed)
+
     def advance(
         self, connection: sa.Connection, claimed: Range, outcome: BatchOutcome, token: str, milliseconds: int
     ) -> Range:
@@ -145,9 +152,7 @@ class Ranges:
             )
         )
         if moved.rowcount != 1:
-            raise RangeTakenOverError(
-                f"Range {claimed.number} of run {claimed.run_id} was taken over by another worker."
-            )
+            raise _taken_over(claimed)
         connection.execute(
             self._batches.insert().values(
                 run_id=claimed.run_id,
@@ -215,6 +220,10 @@ class Ranges:
             still_open += row.state == _OPEN
             counts = added(counts, json.loads(row.position)["counts"])
         return rows, batches, still_open, counts
+
+
+def _taken_over(claimed: Range) -> RangeTakenOverError:
+    return RangeTakenOverError(f"Range {claimed.number} of run {claimed.run_id} was taken over by another worker.")
 
 
 def _range(row: sa.Row[Any], token: int) -> Range:

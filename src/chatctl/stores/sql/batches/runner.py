@@ -85,6 +85,10 @@ class BatchRunner:
         with self._database.begin() as connection:
             self._ranges.release(connection, claimed)
 
+    def _require_held(self, claimed: Range) -> None:
+        with self._database.connect() as connection:
+            self._ranges.require_held(connection, claimed)
+
     def _may_go_on(self) -> bool:
         return not self._stop.requested and (self._gate is None or self._gate())
 
@@ -104,6 +108,8 @@ class BatchRunner:
         try:
             after, outcome = self._patiently(claimed, self._work.batch)
         except DatabaseError as problem:
+            # What fails may be what another worker has done meanwhile.
+            patiently(lambda: self._require_held(claimed))
             after, outcome = self._without_a_row(claimed, problem)
         self._work.committed(after.position)
         self._progress.advance(after.rows_done - claimed.rows_done)

@@ -36,9 +36,10 @@ class MakeCompanions(Phase):
 
     def _note_names(self, connection: sa.Connection) -> None:
         """What mentors are called now, since an undo asks whether somebody has given a chat another title."""
-        mentors, names, chats = self.scheme.mentors, self.work.names, self.work.chats.c
+        mentors = self.scheme.mentors
         if mentors is None:
             return
+        names, chats = self.work.names, self.work.chats.c
         wanted = sa.exists().where(chats.round == self.round, chats.mentor_id == mentors.c.id)
         known = sa.exists().where(names.c.id == mentors.c.id)
         rows = sa.select(mentors.c.id, mentors.c.name).where(wanted, ~known)
