@@ -159,6 +159,48 @@ def test_a_killed_restore_leaves_the_old_state_or_one_that_the_same_command_fini
             assert bench.site.rows() == spoiled
 
 
+def test_a_half_restored_database_is_refused_by_whatever_goes_on_with_less(bench: Bench) -> None:
+    """Neither another command works on with it, nor does a restore of less than was begun take the mark away."""
+    backup = bench.run(*CREATE)["id"]
+    rows = bench.site.rows()
+    restore = ("backup", "restore", backup, "--confirm", "default")
+    bench.site.execute("DELETE FROM archived_sessions WHERE chat_id > 'G-202512-000010'")
+    bench.run(*restore, expected=KILLED, CHATCTL_FAIL_POINT="restore.loaded:1")
+
+    for command in (
+        CREATE,
+        (*restore, "--redis-only"),
+        (*restore, "--sql-only"),
+        (*restore, "--tables", "archived_sessions"),
+        ("migrate", "down", "simorgh_0001", "--confirm", "default"),
+        ("purge", "run", "--older-than", "1d", "--confirm", "default"),
+        ("rollback", "run", "--confirm", "default"),
+    ):
+        (error,) = bench.run(*command, expected=6)
+        assert backup in error["message"], command
+        assert bench.marked(), command
+
+    assert bench.run(*restore)["resumes"]
+    assert bench.site.rows() == rows
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_a_killed_restore_of_redis_alone_is_finished_by_the_same_command(bench: Bench) -> None:
+    backup, keys = bench.run(*CREATE)["id"], redis_content(bench.redis_url)
+    restore = ("backup", "restore", backup, "--redis-only", "--confirm", "default")
+    moments = [each for each in bench.moments(*restore) if each.startswith("restore.redis_")]
+    assert {each.partition(":")[0] for each in moments} == {"restore.redis_cleared", "restore.redis_loaded"}
+
+    for moment in moments:
+        bench.run(*restore, expected=KILLED, CHATCTL_FAIL_POINT=moment)
+        (error,) = bench.run(*CREATE, expected=6)
+        assert backup in error["message"]
+        again = bench.run(*restore)
+        assert redis_content(bench.redis_url) == keys, moment
+        bench.run("backup", "verify", again["safety_backup"])
+        assert not bench.marked()
+
+
 def test_control_without_the_mark_a_killed_restore_would_pass_for_whole(bench: Bench) -> None:
     """Shows that the test above can fail: with the mark taken away, nothing tells the half-restored database."""
     backup = bench.run(*CREATE)["id"]

@@ -273,6 +273,22 @@ def test_what_was_issued_after_the_backup_still_counts_when_redis_is_gone(pair: 
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_another_applications_key_is_not_replaced_without_the_contexts_name(pair: Site, redis_url: str) -> None:
+    with redis_client(redis_url) as client:
+        client.flushall()
+        client.set("foreign", "old")
+        backup = pair.create()
+        client.set("foreign", "new")
+
+        (error,) = pair("restore", backup, "--redis-only", "--yes", expected=2)
+        assert (error["code"], client.get("foreign")) == ("consent_required", b"new")
+        safety = pair.restore(backup, "--redis-only")["safety_backup"]
+        assert client.get("foreign") == b"old"
+        pair.restore(safety, "--redis-only")
+        assert client.get("foreign") == b"new"
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_each_half_is_restored_alone(pair: Site, redis_url: str) -> None:
     archive(pair, "G-202512-000001")
     backup, rows, keys = pair.create(), pair.rows(), redis_content(redis_url)

@@ -34,7 +34,7 @@ class Snapshot(Protocol):
         """The keys in each database."""
 
     def occupied(self) -> bool:
-        """Whether there is a key that a restore would replace."""
+        """Whether there is any key, which a restore may replace."""
 
     def clear(self) -> None:
         """Removes what a restore replaces."""

@@ -95,20 +95,16 @@ class RestorePlan:
 def plan(system: System, work: Work, request: RestoreRequest) -> RestorePlan:
     """Reads the backup whole and looks at the system; changes nothing.
 
-    Raises IntegrityError where a byte of the backup isn't as it was written, UnfinishedRunError where the restore
-    of another backup stands unfinished, and what keeps this one from fitting.
+    Raises IntegrityError where a byte of the backup isn't as it was written, UnfinishedRunError where another restore
+    stands unfinished (of another backup, or of other parts of this one), and what keeps this one from fitting.
     """
     manifest = open_backup(work.repository, request.backup_id, request.opening).manifest
     parts = _parts(system, manifest, request)
     work.progress.note(f"Reading backup {manifest.id} from {work.repository.where}.")
     require_intact(work.repository, manifest)
-    marker = RestoreMarker(system.target.database)
-    unfinished = marker.read()
-    if unfinished is not None and manifest.id not in (unfinished["backup"], unfinished["safety_backup"]):
-        raise UnfinishedRunError(
-            f"A restore of backup {unfinished['backup']} into {system.target.database.where} is unfinished.",
-            hint=f"Finish it, or go back to its safety backup {unfinished['safety_backup'] or '(there is none)'}.",
-        )
+    unfinished = RestoreMarker(system.target.database).read()
+    if unfinished is not None:
+        _require_the_same(system, unfinished, manifest, parts, request)
     tables: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     if "sql" in parts:
@@ -144,10 +140,17 @@ class _Restore:
         safety = self._safety_backup()
         issued = self._issued_before()
         note = self._request.note or (self._plan.unfinished or {}).get("note")
-        state = {"backup": self._plan.manifest.id, "safety_backup": safety, "issued": issued, "note": note}
-        if "sql" in self._plan.parts:
-            self._marker.write(state)
-            fail_point("restore.marked")
+        self._marker.write(
+            {
+                "backup": self._plan.manifest.id,
+                "parts": list(self._plan.parts),
+                "tables": self._request.tables,
+                "safety_backup": safety,
+                "issued": issued,
+                "note": note,
+            }
+        )
+        fail_point("restore.marked")
         try:
             with unpacked(self._work.repository, self._plan.manifest, self._request.opening) as folder:
                 if "sql" in self._plan.parts:
@@ -156,8 +159,7 @@ class _Restore:
             raised = self._raise_counters(issued)
             fail_point("restore.raised")
             self._request.finishing()
-            if "sql" in self._plan.parts or self._plan.unfinished is not None:
-                self._marker.remove()
+            self._marker.remove()
         except ChatctlError as problem:
             raise self._with_way_on(problem, safety) from problem
         fail_point("restore.finished")
@@ -242,7 +244,7 @@ class _Restore:
 
     def _with_way_on(self, problem: ChatctlError, safety: str | None) -> ChatctlError:
         way_back = f" Back to what was there: chatctl backup restore {safety}." if safety else ""
-        hint = f"{problem.hint or ''} The same command goes on; until then the database is half restored.{way_back}"
+        hint = f"{problem.hint or ''} The same command goes on; until then it is half restored.{way_back}"
         return type(problem)(problem.message, hint=hint.strip())
 
     def _result(self, safety: str | None, keys: int | None, raised: list[dict[str, Any]]) -> Result:
@@ -299,6 +301,27 @@ def _locked(system: System) -> Iterator[None]:
             connection.rollback()
             database.dialect.unlock(connection, name)
             connection.rollback()
+
+
+def _require_the_same(
+    system: System, unfinished: Mapping[str, Any], manifest: Manifest, parts: tuple[str, ...], request: RestoreRequest
+) -> None:
+    """Only the same restore takes the mark away, or going back to its safety backup: all that it touched."""
+    begun = (tuple(unfinished["parts"]), unfinished["tables"] and set(unfinished["tables"]))
+    asked = (parts, request.tables and set(request.tables))
+    reaches = set(parts) >= set(begun[0]) and asked[1] in (None, begun[1])
+    if manifest.id == unfinished["backup"] and asked == begun:
+        return
+    if manifest.id == unfinished["safety_backup"] and reaches:
+        return
+    only = {("sql",): " --sql-only", ("redis",): " --redis-only"}.get(begun[0], "")
+    options = f" --tables {','.join(unfinished['tables'])}" if begun[1] else only
+    back = unfinished["safety_backup"]
+    raise UnfinishedRunError(
+        f"A restore of backup {unfinished['backup']} into {system.target.database.where} is unfinished.",
+        hint=f"Finish it: chatctl backup restore {unfinished['backup']}{options}."
+        + (f" Or go back to its safety backup {back}." if back else ""),
+    )
 
 
 def _parts(system: System, manifest: Manifest, request: RestoreRequest) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def plan(target: RollbackTarget, to: str | None, out: Path | None = None) -> Res
     if state is not None:
         raise UnfinishedRunError(
             f"A restore of backup {state['backup']} is unfinished.",
-            hint="chatctl rollback run goes on with it." if state.get("note") else "Repeat its command first.",
+            hint="chatctl rollback run goes on with it." if state["note"] else "Repeat its command first.",
         )
     made = _unfinished(target) or make_plan(target, to)
     if made is None:

@@ -72,8 +72,12 @@ def _resumed_plan(unfinished: Run, to: str | None) -> RollbackPlan:
 def _with_restore_finished(target: RollbackTarget, attendance: Attendance) -> Attendance:
     """Goes on with a rollback whose restore was killed: its run stands in the mark, since its journal may be gone."""
     state = RestoreMarker(target.migration.database).read()
-    if state is None or not state.get("note"):
+    if state is None:
         return attendance
+    if not state["note"]:
+        raise UnfinishedRunError(
+            f"A restore of backup {state['backup']} is unfinished.", hint="Repeat its command first."
+        )
     run = Run(**{**state["note"]["run"], "status": RunStatus.INTERRUPTED})
     plan = RollbackPlan.from_json(run.totals["plan"])
     restore = plan.find(steps.RESTORE)

@@ -57,8 +57,8 @@ class RedisSnapshot:
         return {db: sum(1 for client in self._servers.masters(db) for _ in self._scan(client)) for db in self.databases}
 
     def occupied(self) -> bool:
-        """Whether there is a key of the layout's that a restore would replace."""
-        return any(True for family in self._keys.templates for _ in self._of(family))
+        """Whether there is any key, the layout's or another application's: a restore may replace it."""
+        return any(True for db in self.databases for client in self._servers.masters(db) for _ in self._scan(client))
 
     def clear(self) -> None:
         """Removes every key of the layout's, counters left out."""

@@ -1,4 +1,7 @@
-"""The mark of an unfinished restore, in the database that is being restored: a killed one is never taken for whole."""
+"""The mark of an unfinished restore, in the database that is being restored: a killed one is never taken for whole.
+
+A restore of Redis alone leaves its mark in the database too.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,35 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatctl.errors import UnfinishedRunError
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.dumps.base import MARKER_TABLE
 from chatctl.stores.sql.types import long_text
+
+_TABLE = sa.Table(
+    MARKER_TABLE,
+    sa.MetaData(),
+    sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", long_text(), nullable=False),
+)
+
+
+def unfinished_restore(connection: sa.Connection) -> dict[str, Any] | None:
+    """What an unfinished restore into the database behind `connection` knew when it began; None where there is none."""
+    if not sa.inspect(connection).has_table(MARKER_TABLE):
+        return None
+    text = connection.scalar(sa.select(_TABLE.c.state))
+    return json.loads(text) if text else None
+
+
+def require_no_restore(connection: sa.Connection) -> None:
+    """Raises UnfinishedRunError where the database is half restored: nobody may work on with what is there."""
+    state = unfinished_restore(connection)
+    if state is not None:
+        raise UnfinishedRunError(
+            f"A restore of backup {state['backup']} is unfinished: what is there is half restored.",
+            hint=f"Repeat its command: chatctl backup restore {state['backup']}, or chatctl rollback run.",
+        )
 
 
 class RestoreMarker:
@@ -17,31 +46,22 @@ class RestoreMarker:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._table = sa.Table(
-            MARKER_TABLE,
-            sa.MetaData(),
-            sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
-            sa.Column("state", long_text(), nullable=False),
-        )
 
     def read(self) -> dict[str, Any] | None:
         """The unfinished restore's state, None where there is none."""
         if not self._database.exists:
             return None
         with self._database.connect() as connection:
-            if not sa.inspect(connection).has_table(MARKER_TABLE):
-                return None
-            text = connection.scalar(sa.select(self._table.c.state))
-            return json.loads(text) if text else None
+            return unfinished_restore(connection)
 
     def write(self, state: dict[str, Any]) -> None:
         """Marks the database, or says more of the mark that is there."""
         with self._database.begin() as connection:
-            self._table.create(connection, checkfirst=True)
-            connection.execute(self._table.delete())
-            connection.execute(self._table.insert().values(slot=1, state=json.dumps(state, sort_keys=True)))
+            _TABLE.create(connection, checkfirst=True)
+            connection.execute(_TABLE.delete())
+            connection.execute(_TABLE.insert().values(slot=1, state=json.dumps(state, sort_keys=True)))
 
     def remove(self) -> None:
         """The restore is finished."""
         with self._database.begin() as connection:
-            self._table.drop(connection, checkfirst=True)
+            _TABLE.drop(connection, checkfirst=True)

@@ -18,6 +18,7 @@ from chatctl import __version__
 from chatctl.domain.instants import to_epoch_ms
 from chatctl.errors import InterruptedRunError, NotFoundError
 from chatctl.stores.sql.journal.tables import JournalTables
+from chatctl.stores.sql.restore_marker import require_no_restore
 
 
 class RunStatus(Enum):
@@ -91,7 +92,8 @@ class Runs:
         options: Mapping[str, Any],
         plan_fingerprint: str | None = None,
     ) -> Run:
-        """Records a new run as running."""
+        """Records a new run as running. Raises UnfinishedRunError where a backup is half restored."""
+        require_no_restore(connection)
         started = now_ms()
         values = {
             "id": new_run_id(started),
@@ -119,7 +121,8 @@ class Runs:
         connection.execute(self._table.insert().values({**run.__dict__, **texts, "status": run.status.value}))
 
     def resume(self, connection: sa.Connection, run: Run) -> Run:
-        """Marks an unfinished run as running again."""
+        """Marks an unfinished run as running again. Raises UnfinishedRunError where a backup is half restored."""
+        require_no_restore(connection)
         self._update(connection, run.id, status=RunStatus.RUNNING.value, error=None, finished_ms=None)
         return self.get(connection, run.id)
 
