@@ -32,7 +32,7 @@ bench: $(STAMP) ## Measure chatctl against the engines' own tools (BENCH_ROWS=10
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) ## Run the long tests: random kills, more rows (minutes to hours).
-	CHATCTL_SOAK=1 $(BIN)/python -m pytest -m slow --timeout 7200 -o log_cli=true -o log_cli_level=INFO
+	CHATCTL_SOAK=1 $(BIN)/python -m pytest -s -m slow --timeout 7200 -o log_cli=true -o log_cli_level=INFO
 
 docs: $(STAMP) ## Write the pages of docs/ that are tables of the code.
 	$(BIN)/python scripts/docs.py

@@ -29,7 +29,7 @@ _INSERT = sa.text(
     " '2025-12-01 00:00:00')"
 )
 #: Between two numbers of one writer.
-_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS = 0.05
 
 
 @contextmanager
