@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from alembic.util import CommandError
 
-from chatctl.stores.sql.revisions import VERSION_TABLE
+from chatctl.stores.sql.versions import VERSION_TABLE
 
 settings = context.config.attributes
 connection = settings.get("connection")

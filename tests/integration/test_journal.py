@@ -14,7 +14,7 @@ from tests.support.handmade import make_legacy
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import take_snapshot
 from chatctl.stores.sql.journal import Journal, RunStatus
-from chatctl.stores.sql.revisions import VERSION_TABLE
+from chatctl.stores.sql.versions import VERSION_TABLE
 
 Run = Callable[..., Completed]
 

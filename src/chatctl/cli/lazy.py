@@ -6,8 +6,10 @@ A new command is one line here, its module and its schema.
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -116,3 +118,15 @@ def leaves(command: TyperCommand | TyperGroup, path: str) -> Iterator[str]:
 def every_command() -> list[str]:
     """The words of every command there is. Imports all their modules."""
     return [words for entry in REGISTRY for words in leaves(load(entry.name), entry.name)]
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Lets the garbage collector rest while modules load: none of them is garbage, and looking takes a sixth of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

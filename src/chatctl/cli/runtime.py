@@ -15,6 +15,7 @@ import typer
 
 from chatctl.cli import completing, exit_codes
 from chatctl.cli.invocation import Invocation
+from chatctl.cli.lazy import importing
 from chatctl.cli.telling import tell_others
 from chatctl.cli.unforeseen import named
 from chatctl.domain.progress import Progress, StopSignal
@@ -57,7 +58,8 @@ def run(
     """
 
     def wired() -> Result:
-        from chatctl.wiring import Wiring
+        with importing():
+            from chatctl.wiring import Wiring
 
         invocation = invocation_of(ctx)
         return work(invocation.cleanup.enter_context(closing(Wiring(invocation.settings))))

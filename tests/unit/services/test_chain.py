@@ -15,7 +15,7 @@ from chatctl.services.migrate.chain import (
     ordered_revisions,
     require_sound_chain,
 )
-from chatctl.stores.sql.revisions import migrations_folder
+from chatctl.stores.sql.versions import migrations_folder
 
 Write = Callable[..., Path]
 
@@ -131,6 +131,15 @@ def test_our_own_chains_are_sound() -> None:
     folders = [path for path in (migrations_folder() / "versions").iterdir() if path.is_dir()]
 
     assert chain_problems(folders) == []
+
+
+def test_our_own_files_are_named_after_their_revisions() -> None:
+    """Which revision a database has is told from the names alone."""
+    files = sorted((migrations_folder() / "versions").glob("*/[0-9]*_*.py"))
+    assert len(files) > 20
+    for file in files:
+        name = f"{file.parent.name}_{file.name.partition('_')[0]}"
+        assert f'revision = "{name}"' in file.read_text().replace("revision: str", "revision"), file
 
 
 def test_a_broken_chain_is_refused_with_all_of_its_problems(write: Write, tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from chatctl.domain.result import Result
 from chatctl.errors import UnfinishedRunError, UnrecognisedDatabaseError
 from chatctl.observe.fail_points import fail_point
 from chatctl.services.backup.parts import ENVIRONMENT_FILE, REDIS_FILE, SQL, RedisSide, System, Work
-from chatctl.services.backup.portable import PortableDump
 from chatctl.services.backup.redis_file import write_records
 from chatctl.services.backup.sealing import Sealing
 from chatctl.services.counters.evidence import gather
@@ -111,6 +110,8 @@ def take_sql(system: System, folder: Path, request: CreateRequest, work: Work) -
     (folder / SQL).mkdir(mode=0o700)
     options = DumpOptions(request.tables, request.jobs, request.level)
     if request.portable:
+        from chatctl.services.backup.portable import PortableDump  # what it needs takes a while to load
+
         revision, schema = _schema(target, request)
         dumped = PortableDump(target, dumper).dump(folder / SQL, options)
     else:
@@ -153,7 +154,7 @@ def _schema(target: MigrationTarget, request: CreateRequest) -> tuple[str | None
 
 def _revision(target: MigrationTarget, connection: sa.Connection, *, portable: bool) -> str | None:
     """The revision that the database is at. A portable backup needs one, since revisions make its schema anew."""
-    revision = target.whereabouts(connection).revision if portable else target.revisions.current(connection)
+    revision = target.whereabouts(connection).revision if portable else target.stamped(connection)
     if portable and revision is None:
         raise UnrecognisedDatabaseError(
             f"{target.database.where} is in no state that layout '{target.layout.name}' declares.",

@@ -22,7 +22,7 @@ from chatctl.services.lint.rules import rule_names
 from chatctl.services.lint.statements import SourceStatement, statements
 from chatctl.services.migrate.chain import ChainProblem, before_and_itself, chain_problems, ordered_revisions
 from chatctl.stores.sql.database import Database
-from chatctl.stores.sql.revisions import VERSION_TABLE, migrations_folder
+from chatctl.stores.sql.versions import VERSION_TABLE, migrations_folder
 
 
 @dataclass(frozen=True)

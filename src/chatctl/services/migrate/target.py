@@ -14,6 +14,7 @@ from chatctl.services.migrate.recognition import Recognition, recognise
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import take_snapshot
 from chatctl.stores.sql.journal import Journal
+from chatctl.stores.sql.versions import stamped
 
 if TYPE_CHECKING:
     from chatctl.stores.sql.revisions import Direction, Revision, Revisions
@@ -33,10 +34,14 @@ class MigrationTarget:
     @cached_property
     def revisions(self) -> Revisions:
         """The layout's chain of revisions; empty where the layout names none."""
-        # Alembic takes a while to load; a backup's dump is at work meanwhile.
+        # Alembic takes a while to load, and many commands do without.
         from chatctl.stores.sql.revisions import Revisions
 
         return Revisions(self.layout.migrations, self.database.dialect, self.journal.schema)
+
+    def stamped(self, connection: sa.Connection) -> str | None:
+        """The newest of them that the version table names, if any."""
+        return stamped(connection, self.layout.migrations, self.database.dialect.qualified(self.journal.schema))
 
     @property
     def name(self) -> str:

@@ -22,9 +22,7 @@ from chatctl.errors import NotFoundError, RevisionError
 from chatctl.layouts.model import Phase
 from chatctl.stores.sql.dialects import Dialect
 from chatctl.stores.sql.statements import Watch
-
-#: chatctl's own version table: it never touches the application's `alembic_version`.
-VERSION_TABLE = "chatctl_version"
+from chatctl.stores.sql.versions import migrations_folder, stamped
 
 Direction = Literal["up", "down"]
 
@@ -49,13 +47,6 @@ class Revision:
     source_text: str = ""
     guards: tuple[Guard, ...] = ()
     down_guards: tuple[Guard, ...] = ()
-
-
-def migrations_folder() -> Path:
-    """Where chatctl's revisions are: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).parents[2]
-    inside = package / "_migrations"
-    return inside if inside.is_dir() else package.parents[1] / "migrations"
 
 
 class Revisions:
@@ -156,12 +147,7 @@ class Revisions:
 
     def current(self, connection: sa.Connection) -> str | None:
         """The newest revision of this branch that the version table names, if any."""
-        if not sa.inspect(connection).has_table(VERSION_TABLE, schema=self._schema):
-            return None
-        table = sa.table(VERSION_TABLE, sa.column("version_num"), schema=self._schema)
-        stamped = set(connection.scalars(sa.select(table.c.version_num)))
-        known = [revision.id for revision in self.chain if revision.id in stamped]
-        return known[-1] if known else None
+        return stamped(connection, self.branch, self._schema)
 
     def run(
         self, connection: sa.Connection, revision: Revision, direction: Direction, watch: Watch | None = None

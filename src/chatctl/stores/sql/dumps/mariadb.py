@@ -6,6 +6,7 @@ import fcntl
 import secrets
 import subprocess
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -44,11 +45,12 @@ class MariaDBDumper(Dumper):
 
     def dump(self, folder: Path, options: DumpOptions) -> Dumped:
         """One packed file of SQL; what is counted and hashed is the very text that is kept."""
-        with (folder / FILE).open("xb") as file:
+        with (folder / FILE).open("xb") as file, ThreadPoolExecutor(1) as pool:
             packer = zstandard.ZstdCompressor(level=options.level or _DEFAULT_LEVEL, threads=1)
+            about = pool.submit(lambda: (self._server(), version_of(self._dump_tool())))
             with packer.stream_writer(file, closefd=False) as out:
                 tables = self._read_dump(options.tables, out)
-        return Dumped(self._server(), version_of(self._dump_tool()), tables)
+        return Dumped(*about.result(), tables)
 
     def load(self, folder: Path, *, tables: Collection[str] | None = None, elsewhere: bool, jobs: int = 2) -> None:
         """Feeds the client, in which every command but SQL is switched off."""
