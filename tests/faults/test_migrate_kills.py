@@ -110,6 +110,8 @@ class Bench:
                 assert self.outcome(copy) == expected, moment
         self.run(command, url)
         assert self.outcome(url) == expected
+        engine = url.partition(":")[0]
+        log.info("%s, %s %s: killed at each of %d moments", engine, self.layout, " ".join(command), len(moments))
 
     def kill_at_random(self, command: tuple[str, ...], url: str, rounds: int, dice: random.Random) -> int:
         """Kills the command on copies of `url` at times that nobody chose, then runs it there; how many died of it.
@@ -234,7 +236,8 @@ def test_kills_from_outside_at_any_time_are_survived(zygote: Zygote, tmp_path: P
     dice = random.Random(20)
     killed = shop.kill_at_random(PROJECT_UP, database_url, RANDOM_KILLS // 2, dice)
     killed += shop.kill_at_random(PROJECT_DOWN, database_url, RANDOM_KILLS // 2, dice)
-    log.info("%d of %d died before they were done", killed, RANDOM_KILLS)
+    engine = database_url.partition(":")[0]
+    log.info("%s: %d died of %d random kills or more, before they were done", engine, killed, RANDOM_KILLS)
     assert killed > RANDOM_KILLS // 2
 
 

@@ -239,12 +239,17 @@ def make_project(folder: Path, count: int = COUNT) -> Path:
     (folder / "alembic.ini").write_text(_INI)
     (location / "env.py").write_text(_ENV)
     for number, (upgrade, downgrade) in enumerate(_REVISIONS[:count], start=1):
-        previous = f'"{revision_id(number - 1)}"' if number > 1 else "None"
-        body = _FILE.format(
-            number=number, id=revision_id(number), previous=previous, upgrade=_body(upgrade), downgrade=_body(downgrade)
-        )
-        (location / "versions" / f"{revision_id(number)}_change.py").write_text(body)
+        write_revision(location, number, upgrade, downgrade)
     return location
+
+
+def write_revision(location: Path, number: int, upgrade: str, downgrade: str) -> None:
+    """Writes revision `number`, made of the code of its two ways, behind the one before it."""
+    previous = f'"{revision_id(number - 1)}"' if number > 1 else "None"
+    body = _FILE.format(
+        number=number, id=revision_id(number), previous=previous, upgrade=_body(upgrade), downgrade=_body(downgrade)
+    )
+    (location / "versions" / f"{revision_id(number)}_change.py").write_text(body)
 
 
 def _body(code: str) -> str:

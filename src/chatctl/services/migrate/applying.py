@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from chatctl.domain.result import Notice, Result
 from chatctl.errors import LockedError, RetryableError, StalePlanError, UnfinishedRunError
 from chatctl.services.migrate.adopting import record_adoption
-from chatctl.services.migrate.execution import Attendance, Execution, start_run
+from chatctl.services.migrate.attendance import Attendance
+from chatctl.services.migrate.execution import Execution, start_run
 from chatctl.services.migrate.planning import MigrationPlan, Options, read_plan, resumable, unfinished_runs
 from chatctl.services.migrate.target import MigrationTarget
 from chatctl.stores.sql.dialects.gentle import Gentleness

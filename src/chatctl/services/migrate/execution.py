@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.restore_points import KEY, RestorePoint
 from chatctl.errors import ChatctlError, GuardError, InterruptedRunError, InTheWayError, LeaseLostError, RetryableError
 from chatctl.layouts.model import Phase
 from chatctl.observe.fail_points import fail_point
+from chatctl.services.migrate.attendance import Attendance
 from chatctl.services.migrate.journaled import JournaledRevision
 from chatctl.services.migrate.planning import MigrationPlan, PlannedRevision
 from chatctl.services.migrate.target import MigrationTarget
-from chatctl.stores.sql.dialects.gentle import Gentleness, send
+from chatctl.stores.sql.dialects.gentle import send
 from chatctl.stores.sql.inspection import carried_over
 from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.journal.flags import RollbackFlags
@@ -31,6 +32,8 @@ from chatctl.stores.sql.statements import Watch
 #: How long a revision that met somebody in its way looks on before it tries again, and how often it looks.
 _POLITE_SECONDS = 20
 _LOOK_SECONDS = 0.25
+#: A statement that waits without being tried again is taken to have somebody in its way after so long.
+_NAME_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,6 @@ class Applied:
     run_id: str
     revisions: tuple[str, ...]
     statements: int
-
-
-@dataclass(frozen=True)
-class Attendance:
-    """Who watches an execution, who may stop it, how gentle it is, and what takes a backup first (its ID).
-
-    `has_seen_plan` says that a plan has just been made for the same, so that nothing keeps one from being made.
-    """
-
-    progress: Progress
-    stop: StopSignal
-    gentleness: Gentleness = field(default_factory=Gentleness)
-    take_backup: Callable[[], str] | None = None
-    has_seen_plan: bool = False
 
 
 class Execution:
@@ -76,6 +65,7 @@ class Execution:
         # The way back has been confirmed by name, and stopping halfway on it helps nobody.
         allow_copy = attendance.gentleness.allow_copy or plan.options.direction == "down"
         self._gentleness = replace(attendance.gentleness, allow_copy=allow_copy)
+        self._attendance = replace(attendance, gentleness=self._gentleness)
         self._database = target.database
 
     def run(self) -> Applied:
@@ -108,7 +98,8 @@ class Execution:
             reraise=True,
         )
         try:
-            return retrying(self._apply, step)
+            with self._naming_in_time(step):
+                return retrying(self._apply, step)
         except RetryableError as problem:
             message = (
                 f"{step.revision.id} was tried for {self._gentleness.give_up_after_seconds:g} s: {problem.message}"
@@ -124,6 +115,23 @@ class Execution:
         until = min(give_up, time.monotonic() + _POLITE_SECONDS)
         while time.monotonic() < until and not self._stop.requested and self._in_the_way(step):
             time.sleep(_LOOK_SECONDS)
+
+    @contextmanager
+    def _naming_in_time(self, step: PlannedRevision) -> Iterator[None]:
+        """Names who is in the way of a statement that may wait as long as it likes, once, while it still waits."""
+        naming = threading.Timer(_NAME_SECONDS, self._name_those_waited_for, (step,))
+        naming.daemon = True
+        if any(self._database.dialect.manners.is_patient(item.sql) for item in step.statements):
+            naming.start()
+        try:
+            yield
+        finally:
+            naming.cancel()
+
+    def _name_those_waited_for(self, step: PlannedRevision) -> None:
+        with suppress(ChatctlError):
+            if named := self._in_the_way(step):
+                self._progress.note(f"{step.revision.id} may be waiting. {named}")
 
     def _name_those_in_the_way(self, step: PlannedRevision) -> None:
         if self._stop.requested:
@@ -152,7 +160,7 @@ class Execution:
             self._database.engine.connect() as connection,
             dialect.changing_schema(connection),
         ):
-            handler = JournaledRevision(self._target, self._run, step, self._lock, self._gentleness)
+            handler = JournaledRevision(self._target, self._run, step, self._lock, self._attendance)
             with Watch(self._target.watched, handler).listening() as watch:
                 fail_point("revision.before")
                 self._target.revisions.run(connection, step.revision, self._plan.options.direction, watch)

@@ -16,13 +16,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatctl.domain.plans import fingerprint
 from chatctl.errors import ConnectionLostError, StalePlanError
 from chatctl.observe.fail_points import fail_point
+from chatctl.services.migrate.attendance import Attendance
 from chatctl.services.migrate.planning import PlannedRevision
+from chatctl.services.migrate.settling import has_begun, touched
 from chatctl.services.migrate.target import MigrationTarget
 from chatctl.stores.sql.answers import Answer
-from chatctl.stores.sql.dialects.gentle import Gentleness, send
+from chatctl.stores.sql.dialects.gentle import Half, send
 from chatctl.stores.sql.journal import Run
 from chatctl.stores.sql.journal.reads import ReadLog
 from chatctl.stores.sql.journal.statements import LoggedStatement, StatementLog
@@ -34,13 +35,14 @@ class JournaledRevision:
     """Runs the statements of one revision (a `Handler`), and leaves out what an earlier try did."""
 
     def __init__(
-        self, target: MigrationTarget, run: Run, step: PlannedRevision, lock: RunLock, gentleness: Gentleness
+        self, target: MigrationTarget, run: Run, step: PlannedRevision, lock: RunLock, attendance: Attendance
     ) -> None:
         self._target = target
         self._dialect = target.database.dialect
         self._step = step
         self._lock = lock
-        self._gentleness = gentleness
+        self._gentleness = attendance.gentleness
+        self._note = attendance.progress.note
         self._log = StatementLog(target.journal.tables, run.id)
         self._reads = ReadLog(target.journal.tables, run.id, step.revision.id)
         self._sent = 0
@@ -116,12 +118,12 @@ class JournaledRevision:
     def _run_once(self, statement: Statement, cursor: Any, connection: sa.Connection) -> None:
         revision, ordinal = self._step.revision.id, self._sent
         entry = self._entry(statement, connection)
-        self._undo_leftover(statement, cursor, connection)
-        if entry is not None and self._is_settled(entry, statement, connection):
+        self._repair(self._dialect.manners.leftover(statement.sql), "is begun anew", statement, cursor, connection)
+        if entry is not None and self._is_settled(entry, statement, cursor, connection):
             return
         rolls_back = self._dialect.rolls_back_ddl(connection) or statement.changes_rows_only
         if not rolls_back:
-            schema = fingerprint(self._target.snapshot(connection))
+            schema = touched(self._target.snapshot(connection), statement)
             self._log.intend(connection, revision, ordinal, statement.sql, _digest(statement), schema)
             self._commit(connection)
         with _one_transaction(cursor) if rolls_back and commits_by_itself(connection) else nullcontext():
@@ -159,11 +161,14 @@ class JournaledRevision:
                 raise refusal from problem
             raise
 
-    def _undo_leftover(self, statement: Statement, cursor: Any, connection: sa.Connection) -> None:
-        """Takes back what the statement has left half made, so that it can be made whole."""
-        leftover = self._dialect.manners.leftover(statement.sql)
-        if leftover is not None and connection.execute(sa.text(leftover.query), leftover.parameters).first():
-            send(cursor, [*self._dialect.manners.before(leftover.undo, self._gentleness), leftover.undo])
+    def _repair(
+        self, half: Half | None, becomes: str, statement: Statement, cursor: Any, connection: sa.Connection
+    ) -> None:
+        """Finishes or takes back what the statement has left half done, and says so."""
+        if half is None or not connection.execute(sa.text(half.query), half.parameters).first():
+            return
+        send(cursor, [*self._dialect.manners.before(half.repair, self._gentleness), half.repair])
+        self._note(f"{self._step.revision.id}: {statement.sql} was half done, and {becomes}.")
 
     def _entry(self, statement: Statement, connection: sa.Connection) -> LoggedStatement | None:
         """What the journal says of the statement; raises StalePlanError where it was another one then."""
@@ -176,12 +181,13 @@ class JournaledRevision:
             )
         return entry
 
-    def _is_settled(self, entry: LoggedStatement, statement: Statement, connection: sa.Connection) -> bool:
+    def _is_settled(self, entry: LoggedStatement, statement: Statement, cursor: Any, connection: sa.Connection) -> bool:
         """Whether an earlier try has run the statement; looks at the schema where the journal can't tell."""
         if entry.done:
             return True
-        if entry.schema_before == fingerprint(self._target.snapshot(connection)):
+        if not has_begun(entry, self._target.snapshot(connection), statement):
             return False
+        self._repair(self._dialect.manners.rest(statement.sql), "is finished", statement, cursor, connection)
         self._log.done(connection, self._step.revision.id, self._sent, statement.sql, _digest(statement))
         self._commit(connection)
         return True

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from chatctl.domain.plans import fingerprint
+from chatctl.services.migrate.settling import has_begun
 from chatctl.services.migrate.target import MigrationTarget
 from chatctl.stores.sql.answers import Answer
 from chatctl.stores.sql.dialects.measuring import Gauge, Measurement
@@ -214,8 +214,7 @@ class _Earlier:
         entry = self._statements.get(self._connection, self._revision.id, ordinal)
         if entry is None or entry.done:
             return entry is not None
-        schema = fingerprint(self._target.snapshot(self._connection))
-        return not statement.changes_rows_only and entry.schema_before != schema
+        return not statement.changes_rows_only and has_begun(entry, self._target.snapshot(self._connection), statement)
 
 
 def _recorded(revision: Revision, recorder: _Recorder) -> RecordedRevision:

@@ -65,8 +65,8 @@ class Statement:
             cursor.execute(self.sql)
 
     def names(self, table: str) -> bool:
-        """Whether it names the table."""
-        return re.search(rf"(?<![\w$]){re.escape(table)}(?![\w$])", self.sql) is not None
+        """Whether it names the table (or the index), in whatever case."""
+        return re.search(rf"(?<![\w$]){re.escape(table)}(?![\w$])", self.sql, re.IGNORECASE) is not None
 
 
 class Handler(Protocol):

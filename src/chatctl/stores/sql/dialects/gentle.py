@@ -38,6 +38,10 @@ class Manners(ABC):
     def after(self) -> list[str]:
         """What puts the session back as it was."""
 
+    def is_patient(self, sql: str) -> bool:
+        """Whether the statement holds nobody up while it waits, so that it may wait as long as it is tried."""
+        return False
+
     def refusal(self, problem: BaseException, sql: str) -> ConsentRequiredError | None:
         """The error that names the flag, where the server refused because the flag is missing."""
         return None
@@ -46,18 +50,22 @@ class Manners(ABC):
         """Whether the server refused because what the statement makes, or takes away, is made or gone already."""
         return False
 
-    def leftover(self, sql: str) -> Leftover | None:
-        """What a statement of that kind leaves when it is ended halfway, if it leaves anything."""
+    def leftover(self, sql: str) -> Half | None:
+        """What a statement of that kind may leave when it is ended halfway, and must be taken back before it runs."""
+        return None
+
+    def rest(self, sql: str) -> Half | None:
+        """What a statement of that kind may leave undone when it is ended halfway, so that it can't run again whole."""
         return None
 
 
 @dataclass(frozen=True)
-class Leftover:
-    """Half an effect: a query that finds it, with its parameters, and the statement that undoes it."""
+class Half:
+    """Half an effect: a query that finds it, with its parameters, and the statement that undoes or finishes it."""
 
     query: str
     parameters: dict[str, str]
-    undo: str
+    repair: str
 
 
 class NoManners(Manners):
@@ -86,19 +94,24 @@ class PostgreSQLManners(Manners):
     _EFFECTS = ("42P07", "42710", "42701", "42723", "42P06", "42704", "42883", "3F000")
 
     def before(self, sql: str, gentleness: Gentleness) -> list[str]:
-        """In milliseconds; none for what holds nobody up."""
-        lock = 0 if self._PATIENT.search(sql) else gentleness.lock_timeout_ms
+        """In milliseconds."""
+        patience = round(gentleness.give_up_after_seconds * 1000)
+        lock = patience if self.is_patient(sql) else gentleness.lock_timeout_ms
         return [f"SET lock_timeout = {lock}", f"SET statement_timeout = {gentleness.statement_timeout_ms}"]
 
     def after(self) -> list[str]:
         """RESET."""
         return ["RESET lock_timeout", "RESET statement_timeout"]
 
+    def is_patient(self, sql: str) -> bool:
+        """What is made concurrently, or only looked through."""
+        return self._PATIENT.search(sql) is not None
+
     def has_effect(self, problem: BaseException) -> bool:
         """By SQLSTATE."""
         return getattr(problem, "sqlstate", None) in self._EFFECTS
 
-    def leftover(self, sql: str) -> Leftover | None:
+    def leftover(self, sql: str) -> Half | None:
         """An invalid index."""
         found = self._BUILT_CONCURRENTLY.match(sql)
         if found is None:
@@ -109,15 +122,19 @@ class PostgreSQLManners(Manners):
             "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
             " WHERE i.indrelid = to_regclass(:table) AND i.indexrelid = to_regclass(:name) AND NOT i.indisvalid"
         )
-        return Leftover(query, {"table": table, "name": qualified}, f"DROP INDEX CONCURRENTLY {qualified}")
+        return Half(query, {"table": table, "name": qualified}, f"DROP INDEX CONCURRENTLY {qualified}")
 
 
 class MySQLManners(Manners):
     """lock_wait_timeout, in whole seconds."""
 
-    #: Table, trigger, procedure, key or column exists; unknown table, key, trigger, procedure.
-    _EFFECTS = (1050, 1060, 1061, 1826, 1359, 1304, 1051, 1091, 1360, 1305, 1146)
+    #: Table, trigger, procedure, event, partition, key or column exists; or is unknown, as a sequence or a view may be.
+    _EFFECTS = (1050, 1060, 1061, 1826, 1359, 1304, 1537, 1517, 1051, 1091, 1360, 1305, 1539, 1507, 1146, 4091, 4092)
     _NOT_IN_PLACE = (1845, 1846)
+    _DROPS_SEVERAL = re.compile(
+        r"\s*DROP\s+(?P<kind>TABLE|VIEW|SEQUENCE)\s+(?:IF\s+EXISTS\s+)?(?P<names>[\w`$]+(?:\s*,\s*[\w`$]+)+)",
+        re.IGNORECASE,
+    )
 
     def before(self, sql: str, gentleness: Gentleness) -> list[str]:
         """How long it waits for the table's metadata lock."""
@@ -139,6 +156,16 @@ class MySQLManners(Manners):
     def has_effect(self, problem: BaseException) -> bool:
         """By the error's number."""
         return bool(problem.args) and problem.args[0] in self._EFFECTS
+
+    def rest(self, sql: str) -> Half | None:
+        """Of several tables that one statement drops, those after the moment of its end."""
+        found = self._DROPS_SEVERAL.match(sql)
+        if found is None:
+            return None
+        names = {f"name{number}": name.strip(" `\n") for number, name in enumerate(found["names"].split(","))}
+        listed = ", ".join(f":{key}" for key in names)
+        query = f"SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ({listed})"
+        return Half(query, names, f"DROP {found['kind']} IF EXISTS {found['names']}")
 
 
 class MariaDBManners(MySQLManners):

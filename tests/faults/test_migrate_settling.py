@@ -1,0 +1,173 @@
+"""A statement that a kill left in doubt is settled by what it was to change, and by nothing else.
+
+Only DDL that doesn't roll back is ever in doubt. What others do to the schema meanwhile must not pass for its effect,
+and half of an effect must not pass for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.alembic_project import make_project, write_revision
+from tests.support.cli import Completed
+from tests.support.zygote import Zygote
+
+from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.inspection import take_snapshot
+
+KILLED = 137
+MARIADB = [pytest.param("mariadb", marks=pytest.mark.mysql)]
+POSTGRESQL = [pytest.param("postgresql", marks=pytest.mark.postgresql)]
+SERVERS = [*MARIADB, *POSTGRESQL]
+
+
+class Project:
+    """A table `users`, and one revision more, made of the given statements, on the database of `url`."""
+
+    def __init__(self, folder: Path, url: str, zygote: Zygote) -> None:
+        self._location = make_project(folder, count=1)
+        self._zygote = zygote
+        self._database = Database(url)
+        self._env = {"CHATCTL_DATABASE": url, "CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(self._location)}
+        assert self.up().exit_code == 0
+
+    def add(self, *statements: str) -> None:
+        """Writes the revision. On PostgreSQL each of its statements commits by itself."""
+        lines = "\n".join(f"    op.execute({sql!r})" for sql in statements)
+        write_revision(self._location, 2, f"with op.get_context().autocommit_block():\n{lines}", "pass")
+
+    def up(self, **env: str) -> Completed:
+        """Runs `migrate up`."""
+        return self._zygote("migrate", "up", "--allow-copy", "--confirm", "default", env={**self._env, **env})
+
+    def killed_up(self, moment: str) -> None:
+        """Runs it to a moment at which it is killed."""
+        done = self.up(CHATCTL_FAIL_POINT=moment)
+        assert done.exit_code == KILLED, done
+
+    def by_hand(self, *statements: str) -> None:
+        """What somebody else does to the database."""
+        with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for sql in statements:
+                connection.exec_driver_sql(sql)
+
+    def close(self) -> None:
+        """Gives its connections back."""
+        self._database.close()
+
+    @property
+    def schema(self) -> dict[str, str]:
+        """As it is now."""
+        with self._database.connect() as connection:
+            return take_snapshot(connection)
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
+        yield started
+
+
+@pytest.fixture
+def project(engine_url: str, zygote: Zygote, tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path / "shop", engine_url, zygote)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("engine_name", SERVERS, indirect=True)
+def test_what_others_change_elsewhere_is_not_taken_for_the_statement_s_effect(project: Project) -> None:
+    project.add("CREATE INDEX users_name ON users (name)")
+    project.killed_up("statement.before")
+    project.by_hand("CREATE TABLE by_hand (id int)")
+    done = project.up()
+    assert done.exit_code == 0, done
+    assert project.schema["users index users_name"] == "(name)"
+
+
+@pytest.mark.parametrize("engine_name", MARIADB, indirect=True)
+def test_tables_of_which_only_some_were_dropped_are_all_dropped_and_that_is_said(project: Project) -> None:
+    project.by_hand("CREATE TABLE one (id int)", "CREATE TABLE two (id int)", "CREATE TABLE three (id int)")
+    project.add("DROP TABLE one, `two`, three")
+    project.killed_up("statement.before")
+    project.by_hand("DROP TABLE one")
+    done = project.up()
+    assert done.exit_code == 0, done
+    assert not {"one", "two", "three"} & project.schema.keys()
+    assert "DROP TABLE one, `two`, three was half done, and is finished" in done.stderr
+
+
+@pytest.mark.parametrize("engine_name", POSTGRESQL, indirect=True)
+def test_an_index_that_was_only_marked_to_be_dropped_is_dropped(project: Project) -> None:
+    project.by_hand("CREATE INDEX users_name ON users (name)")
+    project.add("DROP INDEX CONCURRENTLY users_name")
+    project.killed_up("statement.before")
+    # As the server leaves it where the second half of the statement was cut off.
+    project.by_hand("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'users_name'::regclass")
+    done = project.up()
+    assert done.exit_code == 0, done
+    assert "users index users_name" not in project.schema
+
+
+#: What makes the tables for them, and statements that commit by themselves, each of which must not run twice.
+ONCE = {
+    "mariadb": (
+        ["CREATE TABLE parted (id int) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (9))"],
+        [
+            "CREATE TABLE made (id int PRIMARY KEY, a int, b int)",
+            "ALTER TABLE made ADD INDEX (a)",
+            "ALTER TABLE made ADD UNIQUE (b)",
+            "ALTER TABLE made ADD FOREIGN KEY (a) REFERENCES users (id)",
+            "ALTER TABLE made ADD CHECK (b > 0)",
+            "ALTER TABLE made RENAME COLUMN b TO c",
+            "ALTER TABLE made DROP COLUMN c",
+            "CREATE VIEW looked AS SELECT id FROM users",
+            "CREATE TRIGGER pulled BEFORE INSERT ON made FOR EACH ROW SET NEW.a = 1",
+            "CREATE SEQUENCE counted",
+            "ALTER TABLE parted ADD PARTITION (PARTITION b VALUES LESS THAN (99))",
+            "ALTER TABLE parted DROP PARTITION b",
+            "RENAME TABLE made TO renamed",
+            "DROP TRIGGER pulled",
+            "DROP SEQUENCE counted",
+            "DROP VIEW looked",
+            "DROP TABLE renamed",
+        ],
+    ),
+    "postgresql": (
+        ["CREATE TYPE mood AS ENUM ('well')"],
+        [
+            "ALTER TYPE mood ADD VALUE 'ill'",
+            "CREATE TABLE made (id int PRIMARY KEY, a int, b int)",
+            "CREATE INDEX CONCURRENTLY made_a ON made (a)",
+            "CREATE INDEX ON made (b)",
+            "ALTER TABLE made ADD UNIQUE (b)",
+            "ALTER TABLE made ADD FOREIGN KEY (a) REFERENCES users (id) NOT VALID",
+            "ALTER TABLE made VALIDATE CONSTRAINT made_a_fkey",
+            "ALTER INDEX made_a RENAME TO made_z",
+            "CREATE VIEW looked AS SELECT id FROM users",
+            "CREATE SEQUENCE counted",
+            "DROP SEQUENCE counted",
+            "DROP VIEW looked",
+            "DROP INDEX CONCURRENTLY made_z",
+            "ALTER TABLE made RENAME TO renamed",
+            "DROP TABLE renamed",
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("engine_name", SERVERS, indirect=True)
+def test_a_statement_that_was_run_and_not_noted_is_not_run_again(project: Project, engine_name: str) -> None:
+    before, statements = ONCE[engine_name]
+    project.by_hand(*before)
+    project.add(*statements)
+    for _ in statements:
+        # Each run settles the statement before and dies of its own.
+        project.killed_up("statement.after")
+    done = project.up()
+    assert done.exit_code == 0, done
+    assert not {"made", "renamed"} & project.schema.keys()
