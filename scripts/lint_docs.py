@@ -23,7 +23,7 @@ CHAIN = {
 def lint_pages(folder: Path, generated: str) -> dict[Path, str]:
     """Each page's file and text; `generated` is the note that it is written by a program."""
     made = {folder / f"{rule.name}.md": "\n".join(_page(rule, generated)) + "\n" for rule in RULES}
-    return {**made, folder / "README.md": "\n".join(_index(generated)) + "\n"}
+    return {**made, folder / "rules.md": "\n".join(_index(generated)) + "\n"}
 
 
 def _page(rule: Rule, generated: str) -> Iterator[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import yaml
 from tests.support.cli import clean_environment
 from tests.support.console import commands, run_page, shown
 from tests.support.sample import REPOSITORY
@@ -16,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from chatctl.cli import lazy
 
 DOCS = REPOSITORY / "docs"
+EVERY = lazy.every_command()
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("guides/*.md"), REPOSITORY / "README.md"])
 RUN = [page for page in PAGES if page.name != "README.md" and commands(page)]
 #: What a page shows of other systems, or with a sketched rest.
@@ -26,8 +30,10 @@ def named(page: Path) -> str:
     return str(page.relative_to(REPOSITORY))
 
 
-#: These show again what the systems' own guides and the tutorial show, so that the long tests run them.
-_LONG = ("ci", "dba", "oncall")
+#: Pages of the systems and the tutorial run each time, the others with the long tests.
+_LONG = ("backup", "ci", "cron", "dba", "import", "oncall", "regroup", "rollback", "serve", "simorgh")
+#: Commands that wait for somebody: tests/cli/test_contract.py and tests/api run them.
+_WAITING = {"serve", "smoke"}
 
 
 # The tutorial is run on the wheel (tests/integration/test_wheel.py).
@@ -89,16 +95,37 @@ def test_a_call_that_isnt_understood_is_caught(call: str) -> None:
         understand(call)
 
 
+def test_every_command_that_is_shown_is_run_on_some_page() -> None:
+    everywhere = {words_of(call) for page in PAGES if page.stem not in ("commands", "README") for call in shown(page)}
+    calls = (call for page in RUN for line, _ in commands(page) for call in re.findall(r"chatctl [^|;&)]+", line))
+
+    assert everywhere - {words_of(call) for call in calls} - _WAITING <= {None}
+
+
+def words_of(call: str) -> str | None:
+    """The words of the command that is called; None where only a part of one is."""
+    first = {entry.name for entry in lazy.REGISTRY}
+    words = call.split()
+    at = next((at for at, word in enumerate(words) if word in first), len(words))
+    rest = " ".join(words[at:]) + " "
+    return max((command for command in EVERY if rest.startswith(f"{command} ")), key=len, default=None)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-def test_the_site_lists_every_page() -> None:
-    text = (REPOSITORY / "mkdocs.yml").read_text()
-    listed = set(re.findall(r"[\w/-]+\.md", text))
-    there = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not installed")
+def test_the_site_is_built_without_a_warning_and_lists_every_page(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    variables = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(build, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False)
 
-    assert yaml.safe_load(text)["strict"]
-    assert listed == there
+    assert done.returncode == 0, done.stderr
+    assert 'not included in the "nav"' not in done.stderr
+    for page in PAGES:
+        if page.is_relative_to(DOCS):
+            name = page.relative_to(DOCS).with_suffix("")
+            assert (tmp_path / ("index.html" if page.stem == "index" else f"{name}/index.html")).exists(), name

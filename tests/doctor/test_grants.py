@@ -13,28 +13,124 @@ from tests.support.cli import Completed
 from tests.support.legacy import make_legacy
 from tests.support.permissions import make_permissions
 
+from chatctl.services.doctor.grants import groups
+
 Invoke = Callable[..., Completed]
+Work = list[tuple[str, str]]
 SERVERS = [pytest.param("mariadb", marks=pytest.mark.mysql), pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
-#: The groups in an order in which each finds what it works on, and what is run as each. `chatctl` may go on after
-#: `migrate` alone has changed the schema.
-WORK: dict[str, list[tuple[tuple[str, ...], int]]] = {
-    "read": [(("migrate", "status"), 0), (("migrate", "plan", "--no-measure"), 0), (("migrate", "check"), 7)],
-    "migrate": [
-        (("migrate", "plan"), 0), (("migrate", "up"), 0),
-        (("migrate", "down", "mentor_0001", "--confirm", "default"), 0), (("migrate", "up"), 0),
-    ],
-    "import": [(("import", "more.jsonl"), 0)],
-    "regroup": [(("regroup", "plan"), 0), (("regroup", "run", "--yes"), 0), (("regroup", "verify"), 0)],
-    "purge": [
-        (("purge", "plan", "--older-than", "1d"), 0),
-        (("purge", "run", "--older-than", "1d", "--archive", "file", "--confirm", "default"), 0),
-        (("purge", "restore"), 0),
-    ],
-    "export": [(("export", "--entity", "messages", "--out", "rows.jsonl"), 0)],
-    "backup": [(("backup", "create"), 0)],
-    "runs": [(("runs", "list"), 0)],
-}  # fmt: skip
+#: The groups in an order in which each finds what it works on, and what is run as each: the command, and where it
+#: isn't 0 the exit code. `{run}` and `{id}` are what an earlier answer named.
+WORK = [
+    (
+        "read",
+        """
+        migrate status
+        migrate plan --no-measure
+        migrate check → 7
+    """,
+    ),
+    (
+        "migrate",
+        """
+        migrate plan
+        migrate up
+        migrate down mentor_0001 --confirm default
+        migrate up
+    """,
+    ),
+    ("import", "import more.jsonl"),
+    (
+        "regroup",
+        """
+        regroup plan
+        regroup run --yes --max-runtime 0s → 12
+    """,
+    ),
+    (
+        "runs",
+        """
+        runs list
+        runs show {run}
+        runs report {run}
+        runs pause {run}
+        runs cancel {run}
+        runs prune
+    """,
+    ),
+    (
+        "regroup",
+        """
+        regroup run --yes
+        regroup verify
+        regroup undo --confirm default
+        regroup run --yes
+        regroup seal --confirm default
+    """,
+    ),
+    (
+        "purge",
+        """
+        purge plan --older-than 1d
+        purge run --older-than 1d --archive file --confirm default
+        purge restore
+        purge hold add --user id-0 --reason case
+    """,
+    ),
+    ("export", "export --entity messages --out rows.jsonl"),
+    (
+        "backup",
+        """
+        backup create
+        backup list
+        backup verify latest
+    """,
+    ),
+    (
+        "record",
+        """
+        record start --lead Ada
+        record check → 9
+        record sign frontend --by Ada
+    """,
+    ),
+    (
+        "users",
+        """
+        users create jane --password-stdin
+        users list
+        users token jane
+    """,
+    ),
+    (
+        "read",
+        """
+        regroup plan
+        purge plan --older-than 1d
+        runs list
+    """,
+    ),
+]
+
+#: The same on a system whose sessions are in Redis, once it is migrated.
+SESSION_WORK = [
+    (
+        "sessions",
+        """
+        sessions create --user jane
+        sessions title {id} --title Panels
+        sessions share {id} --with john
+        sessions archive --idle 30d
+    """,
+    ),
+    (
+        "counters",
+        """
+        counters check
+        counters repair
+    """,
+    ),
+]
 
 
 @pytest.fixture(params=SERVERS)
@@ -70,19 +166,54 @@ def as_account(admin_url: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) 
 
 
 # PostgreSQL each time, where less can be given by accident; MariaDB with the long tests.
-@pytest.mark.parametrize(
+EACH_GROUP = pytest.mark.parametrize(
     "admin_url",
     [pytest.param("mariadb", marks=[pytest.mark.mysql, pytest.mark.slow]), *SERVERS[1:]],
     indirect=True,
 )
+
+
+@EACH_GROUP
 def test_each_command_group_works_with_exactly_the_privileges_that_are_printed(
     as_account: Callable[..., str], invoke: Invoke
 ) -> None:
-    for group, commands in WORK.items():
+    work_as(as_account, invoke, WORK)
+
+
+@EACH_GROUP
+@pytest.mark.redis
+def test_sessions_and_counters_work_with_exactly_the_privileges_that_are_printed(
+    as_account: Callable[..., str], admin_url: str, invoke: Invoke, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LAYOUT": "simorgh", "REDIS": redis_url, "DATABASE": admin_url}.items():
+        monkeypatch.setenv(f"CHATCTL_{name}", value)
+    assert invoke("migrate", "up").exit_code == 0
+
+    work_as(as_account, invoke, SESSION_WORK)
+
+
+def work_as(as_account: Callable[..., str], invoke: Invoke, work: Work) -> None:
+    """Does each group's work as an account with its privileges alone."""
+    known: dict[str, str] = {}
+    for group, lines in work:
         as_account(group)
-        for arguments, exit_code in commands:
-            answer = invoke(*arguments, "-o", "json") if arguments[0] != "export" else invoke(*arguments)
-            assert answer.exit_code == exit_code, (group, answer)
+        for line in filter(None, map(str.strip, lines.splitlines())):
+            call, _, exit_code = line.partition(" → ")
+            answer = invoke(*call.format_map(known).split(), "-o", "json", stdin="correct horse battery\n")
+            assert answer.exit_code == int(exit_code or 0), (group, str(answer))
+            data = answer.json["data"]
+            if call == "runs list":
+                known["run"] = next(run["run_id"] for run in data["runs"] if run["command"] == "regroup run")
+            if call.startswith("sessions create"):
+                known["id"] = data["id"]
+
+
+def test_each_command_that_a_group_names_is_run_as_that_group() -> None:
+    run = {f"{group}: {line.strip()} " for group, lines in (*WORK, *SESSION_WORK) for line in lines.splitlines()}
+    for name, group in groups().items():
+        for command in group.commands:
+            # What the permission database's account may do is in a test of its own.
+            assert name == "permissions" or any(call.startswith(f"{name}: {command} ") for call in run), command
 
 
 def test_the_privileges_of_another_group_are_not_enough(as_account: Callable[..., str], invoke: Invoke) -> None:
@@ -124,6 +255,7 @@ def test_the_permission_databases_account_reads_its_two_tables_and_nothing_else(
         monkeypatch.setenv("CHATCTL_PERMISSIONS_DATABASE", url)
         assert invoke("permissions", "check", "jane", "1").exit_code == 0
         assert invoke("permissions", "check", "john", "1").exit_code == 8
+        assert invoke("permissions", "list", "--user", "jane").exit_code == 0
         assert invoke("doctor", "--check", "permissions-read-only").exit_code == 0
 
 
