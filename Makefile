@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak docs site lock clean
+.PHONY: help demo test check bench soak audit docs site lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ bench: $(STAMP) ## Measure chatctl against the engines' own tools (BENCH_ROWS=10
 
 soak: $(STAMP) ## Run the long tests: random kills, more rows (minutes to hours).
 	CHATCTL_SOAK=1 $(BIN)/python -m pytest -s -m slow --timeout 7200 -o log_cli=true -o log_cli_level=INFO
+
+audit: ## Ask PyPI's advisories about every pinned dependency (needs the internet).
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip --disable-pip-version-check -qq install pip-audit
+	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 docs: $(STAMP) ## Write the pages of docs/ that are tables of the code.
 	$(BIN)/python scripts/docs.py

@@ -162,9 +162,9 @@ def test_a_killed_test_run_leaves_no_server_behind(tmp_path):
 def test_a_missing_server_skips_and_a_required_one_fails(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr("tests.support.servers._unavailable", {"mysql": "mariadbd isn't installed"})
-    monkeypatch.delenv("CHATCTL_TEST_REQUIRE", raising=False)
+    monkeypatch.setattr("tests.support.servers.REQUIRED", frozenset())
     with pytest.raises(pytest.skip.Exception, match="mariadbd isn't installed"), own_server("mysql"):
         pass
-    monkeypatch.setenv("CHATCTL_TEST_REQUIRE", "mysql,redis")
+    monkeypatch.setattr("tests.support.servers.REQUIRED", frozenset({"mysql", "redis"}))
     with pytest.raises(pytest.fail.Exception, match="CHATCTL_TEST_REQUIRE names mysql"), own_server("mysql"):
         pass

@@ -25,6 +25,9 @@ KINDS: dict[str, type[Server]] = {
     "redis": RedisServer,
 }
 
+#: What must not be missing. Read once: a test may empty its environment before it asks for a server.
+REQUIRED = frozenset(os.environ.get("CHATCTL_TEST_REQUIRE", "").replace(" ", "").split(","))
+
 # Why a kind of server could not be started, so that every later test is skipped without another try.
 _unavailable: dict[str, str] = {}
 
@@ -62,9 +65,8 @@ def shared_url(kind: str) -> Iterator[str]:
 
 def without(kind: str, reason: str) -> NoReturn:
     """Skips, or fails where CHATCTL_TEST_REQUIRE names `kind`, which may be a pooler too."""
-    required = os.environ.get("CHATCTL_TEST_REQUIRE", "").replace(" ", "").split(",")
     message = f"no {KINDS[kind].title} server: {reason}" if kind in KINDS else f"no {kind}: {reason}"
-    if kind in required:
+    if kind in REQUIRED:
         pytest.fail(f"{message} (CHATCTL_TEST_REQUIRE names {kind})", pytrace=False)
     if kind not in KINDS:
         pytest.skip(message)

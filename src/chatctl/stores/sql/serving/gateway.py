@@ -150,7 +150,7 @@ class Gateway:
             try:
                 with self.database.begin() as connection:
                     answers = [work(connection) for work, _ in batch]
-            except Exception:
+            except Exception:  # noqa: S110  # it comes again below, where it is told to whoever caused it
                 # One of them failed, and which doesn't matter: each gets a transaction of its own.
                 pass
             else:
