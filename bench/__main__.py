@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[str, bool, *tuple[str, ...]]] = {
     "counters": ("bench.counters", True),
     "regroup": ("bench.regroup", True),
     "regroup-tenfold": ("bench.regroup", True, "--tenfold"),
+    "journey": ("bench.journey", True),
     "purge": ("bench.purge", True),
     "backup": ("bench.backup", True),
     "serve": ("bench.serve", False),

@@ -167,8 +167,8 @@ def messages(count: int) -> Iterator[tuple[Any, ...]]:
         yield f"c{number:012x}{chance.getrandbits(48):012x}", f"u{user:06d}", f"m{mentor:02d}", "user", content, moment
 
 
-def fill(database: Database, count: int) -> None:
-    """Makes the layout's tables after its expand phase, with users, mentors and `count` messages."""
+def make_legacy(database: Database) -> Migrated:
+    """Makes the layout's legacy tables, with users and mentors, and no message."""
     layout = load_layout("mentor")
     migrated = Migrated(layout, database)
     migrated.up_to(Phase.LEGACY)
@@ -176,11 +176,18 @@ def fill(database: Database, count: int) -> None:
     with database.begin() as connection:
         insert(connection, tables["users"], ["id"], [(f"u{number:06d}",) for number in range(USERS)])
         insert(connection, tables["mentors"], ["id"], [(f"m{number:02d}",) for number in range(MENTORS)])
+    return migrated
+
+
+def fill(database: Database, count: int) -> None:
+    """Makes the layout's tables after its expand phase, with users, mentors and `count` messages."""
+    migrated = make_legacy(database)
+    table, insert = LayoutTables(migrated.layout)["messages"], database.dialect.bulk_insert
     keys = ["id", "user_id", "mentor_id", "role", "content", "created_at"]
     rows = messages(count)
     while chunk := list(itertools.islice(rows, 50_000)):
         with database.begin() as connection:
-            insert(connection, tables["messages"], keys, chunk)
+            insert(connection, table, keys, chunk)
     for revision in migrated.revisions.chain[1:]:
         if revision.phase is Phase.EXPAND:
             migrated.step(revision, "up")
