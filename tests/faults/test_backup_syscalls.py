@@ -33,7 +33,9 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace"),
 ]
 
-CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "sendto")
+CALLS = (
+    "write", "pwrite64", "ftruncate", "fchmod", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "mkdir", "sendto",
+)  # fmt: skip
 MOST = int(os.environ.get("CHATCTL_SOAK_KILLS") or 12)
 CONFIRM = ("--confirm", "default")
 

@@ -91,6 +91,20 @@ def test_nobody_else_may_read_a_backup_whatever_the_umask(site: Site) -> None:
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_a_text_that_is_no_utf_8_is_backed_up_like_any_other(site: Site) -> None:
+    """SQLite takes any bytes as text."""
+    site.execute("UPDATE messages SET content = CAST(x'6cff80' AS TEXT)")
+    created = site("create", "--drill")
+    assert created["drill"]["ok"], created["drill"]
+    site.execute("UPDATE messages SET content = CAST(x'6cff81' AS TEXT)")
+
+    assert site("create")["sql"]["fingerprints"] != created["sql"]["fingerprints"]
+    site.restore(created["id"])
+
+    assert site("create")["sql"]["fingerprints"] == created["sql"]["fingerprints"]
+
+
 def test_a_restore_brings_back_rows_and_schema_and_backs_up_first_what_it_replaces(site: Site) -> None:
     backup, rows, schema = site.create(), site.rows(), site.schema()
     site.execute("DELETE FROM messages", "CREATE TABLE later (id INTEGER PRIMARY KEY)", "INSERT INTO later VALUES (5)")

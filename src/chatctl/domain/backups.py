@@ -11,9 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from chatctl.errors import ConfigurationError, IntegrityError
 
@@ -183,7 +184,7 @@ def _manifest(raw: Mapping[str, Any]) -> Manifest:
     if len(set(names)) != len(names) or not all(map(is_file_name, names)) or not is_backup_id(raw["id"]):
         raise ValueError("a name that no backup has")
     tables = {name: TableState(**state) for name, state in sql["tables"].items()} if sql else {}
-    return Manifest(
+    manifest = Manifest(
         **{
             **raw,
             "files": files,
@@ -192,6 +193,25 @@ def _manifest(raw: Mapping[str, Any]) -> Manifest:
             "recipients": tuple(raw["recipients"]),
         }
     )
+    moments = [datetime.fromisoformat(text) for text in (manifest.started, manifest.finished)]
+    if not _fits(manifest, Manifest) or any(moment.tzinfo is None for moment in moments):
+        raise ValueError("a value of a kind that no backup has")
+    return manifest
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value`, and all that is in it, is of the type that `hint` says."""
+    inner = get_args(hint)
+    if is_dataclass(hint):
+        named = get_type_hints(hint).items()
+        return type(value) is hint and all(_fits(getattr(value, name), each) for name, each in named)
+    if isinstance(hint, UnionType):
+        return any(_fits(value, each) for each in inner)
+    if get_origin(hint) is tuple:
+        return all(_fits(each, inner[0]) for each in value)
+    if get_origin(hint) is Mapping:
+        return type(value) is dict and all(_fits(each, inner[1]) for each in value.values())
+    return type(value) is hint or (hint is float and type(value) is int)
 
 
 def _canonical(value: Any, indent: int | None = None) -> bytes:

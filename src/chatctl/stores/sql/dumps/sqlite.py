@@ -173,6 +173,20 @@ def _census(connection: sqlite3.Connection, tables: Collection[str] | None) -> d
 
 def _state(connection: sqlite3.Connection, table: str) -> TableState:
     """Rows, and the sum of a hash of each, which doesn't depend on their order."""
+    try:
+        return _sum(connection, table)
+    except sqlite3.OperationalError as problem:
+        if "decode" not in str(problem):
+            raise
+    # SQLite keeps any bytes as text. Decoding by a function of ours is slow, so only where it must be.
+    connection.text_factory = lambda data: data.decode(errors="surrogateescape")
+    try:
+        return _sum(connection, table)
+    finally:
+        connection.text_factory = str
+
+
+def _sum(connection: sqlite3.Connection, table: str) -> TableState:
     count = total = 0
     for row in connection.execute(f"SELECT * FROM {_quoted(table)}"):
         digest = hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -182,7 +196,10 @@ def _state(connection: sqlite3.Connection, table: str) -> TableState:
 
 
 def _check(connection: sqlite3.Connection, where: str) -> None:
-    problems = [text for (text,) in connection.execute("PRAGMA integrity_check")]
+    try:
+        problems = [str(text) for (text,) in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.DatabaseError as problem:
+        problems = [str(problem)]
     if problems != ["ok"]:
         raise IntegrityError(f"{where} is damaged: {problems[0]}", hint="sqlite3 FILE .recover saves what can be read.")
 
