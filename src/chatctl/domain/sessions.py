@@ -38,6 +38,25 @@ class StoredSession:
         return max((moment for text in texts if (moment := parse_moment(text))), default=None)
 
     @property
+    def guests(self) -> Sequence[str]:
+        """The IDs of those whom the session is shared with."""
+        listed = self.fields.get("allowed_users")
+        return [str(guest) for guest in listed] if isinstance(listed, list) else []
+
+    def without(self, user: str) -> StoredSession:
+        """The session without `user` among its guests and without what they wrote; the same texts where neither is."""
+        record = self.record
+        if user in self.guests:
+            kept = {**self.fields, "allowed_users": [guest for guest in self.guests if guest != user]}
+            record = json.dumps(kept, ensure_ascii=False)
+        history = tuple(
+            entry
+            for entry, message in zip(self.history, self.messages, strict=True)
+            if message.get("user_id") is None or str(message["user_id"]) != user
+        )
+        return StoredSession(self.id, record, history)
+
+    @property
     def first_message(self) -> str | None:
         """The text of the first message that a user wrote, as far as the history still has it."""
         for message in self.messages:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,22 @@ from chatctl.domain.instants import to_epoch_ms
 from chatctl.domain.plans import fingerprint
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.result import Outcome, Result
-from chatctl.errors import ChatctlError, IntegrityError, RefusedError, UsageError
+from chatctl.errors import ChatctlError, IntegrityError, UsageError
 from chatctl.services.purge.planning import message_part
-from chatctl.services.purge.sessions import BOUNDS, FIRST_NUMBER, SessionWork, count_sessions
+from chatctl.services.purge.sessions import BOUNDS, FIRST_NUMBER, SessionWork
 from chatctl.services.purge.target import PURGE_LOCK, PurgeTarget
+from chatctl.services.purge.users import UserConversations, everything_of
 from chatctl.services.purge.works import BothWorks
 from chatctl.stores.sql.batches import BatchRunner, Pace, RunTotals
 from chatctl.stores.sql.batches.ranges import Ranges
 from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.locks import RunLock
-from chatctl.stores.sql.purge.eligibility import Eligibility, Selection
+from chatctl.stores.sql.purge.archives import Archive
 from chatctl.stores.sql.purge.erasure import UserRows, erase_from_archive
+from chatctl.stores.sql.purge.own_traces import OwnTraces
 from chatctl.stores.sql.purge.restoring import ArchiveReader
 from chatctl.stores.sql.purge.work import LARGEST_BATCH, PurgeWork
+from chatctl.stores.sql.session_archive import SessionArchive
 
 KIND = "purge erase"
 
@@ -48,39 +51,21 @@ def erase(target: PurgeTarget, user: str, attendance: Attendance, *, dry_run: bo
         raise UsageError("An erasure needs a user.")
     target.require_database()
     with target.database.connect() as connection:
-        conversations = _refuse_held(target, connection, user)
+        found = UserConversations(target, connection, user)
+        found.refuse_held(target.holds.peek(connection, to_epoch_ms(target.now(connection))))
+        conversations = found.conversations()
     if dry_run:
         return Result({"erased": False, "conversations": conversations, "dry_run": True})
     attendance.agree(conversations)
     target.prepare()
     with RunLock(target.journal, PURGE_LOCK) as lock:
         with target.database.connect() as connection:
-            _refuse_held(target, connection, user)
+            found = UserConversations(target, connection, user)
+            found.refuse_held(target.holds.peek(connection, to_epoch_ms(target.now(connection))))
+            named = found.named_by_holds()
+        with target.database.begin() as connection:
+            target.holds.forget(connection, user, named)
         return _Erasure(target, user, attendance).carry_out(lock)
-
-
-def _selection(target: PurgeTarget, connection: sa.Connection, user: str) -> Selection:
-    now = target.now(connection)
-    return Selection(target.retention, now, now, user=user, everything=True)
-
-
-def _refuse_held(target: PurgeTarget, connection: sa.Connection, user: str) -> int:
-    """The user's live conversations; raises RefusedError where one is held."""
-    on, selection = target.conversations(connection), _selection(target, connection, user)
-    eligibility = Eligibility(on, selection, target.database.dialect)
-    holds = target.holds.peek(connection, to_epoch_ms(selection.now))
-    counted = sa.select(sa.func.count()).select_from(on.what.table).where(eligibility.scope)
-    held = connection.scalar(counted.where(eligibility.held(holds))) or 0
-    total = connection.scalar(counted) or 0
-    if target.sessions is not None:
-        found = count_sessions(target.sessions, selection, target.tools, connection)
-        held, total = held + found.held, total + found.total
-    if held or holds.protect(user=user, account=user):
-        raise RefusedError(
-            f"A hold protects this user ({held:,} of {total:,} conversations): nothing was erased.",
-            hint="chatctl purge hold list shows it; release it first.",
-        )
-    return total
 
 
 class _Erasure:
@@ -118,7 +103,7 @@ class _Erasure:
     def _delete(self, run: Run, lock: RunLock) -> tuple[BothWorks, RunTotals]:
         target, attendance = self._target, self._attendance
         with target.database.connect() as connection:
-            on, selection = target.conversations(connection), _selection(target, connection, self._user)
+            on, selection = target.conversations(connection), everything_of(target, connection, self._user)
         rows = PurgeWork(on, selection, target.tools, run.id, None)
         sessions = None
         if target.sessions is not None:
@@ -164,16 +149,25 @@ class _Erasure:
         rewritten = self._erase_from_archives()
         database, target = self._target.database, self._target
         with database.begin() as connection:
-            rows = UserRows(target.layout, connection)
-            touched = rows.erase(connection, self._user)
-            target.holds.forget_user(connection, self._user)
+            self._refuse_held(connection, [])
+            rows, own = UserRows(target.layout, connection), OwnTraces(target.journal, connection)
+            touched = rows.erase(connection, self._user) | own.erase(connection, self._user)
+            if SessionArchive.declared_by(target.layout):
+                SessionArchive(database, target.layout).forget_guest(connection, self._user)
         keys = target.traces.erase(self._user) if target.traces is not None else 0
         with database.connect() as connection:
-            if rows.left(connection, self._user) or _refuse_held(target, connection, self._user):
+            left = rows.left(connection, self._user) + own.left(connection, self._user)
+            if left or UserConversations(target, connection, self._user).conversations():
                 raise IntegrityError(
-                    "Rows of the user came while they were being erased.", hint="Run the same command again."
+                    "Rows of the user came, or came under a hold, while they were being erased.",
+                    hint="Run the same command again.",
                 )
         return {"other_rows": touched, "archives_rewritten": rewritten, "redis_keys": keys}
+
+    def _refuse_held(self, connection: sa.Connection, archives: Sequence[Archive]) -> None:
+        """Looks again for what came under a hold since; nobody adds one until the transaction ends."""
+        holds = self._target.holds.in_force(connection, to_epoch_ms(self._target.now(connection)))
+        UserConversations(self._target, connection, self._user).refuse_held(holds, archives, begun=True)
 
     def _erase_from_archives(self) -> int:
         target, rewritten = self._target, 0
@@ -183,6 +177,7 @@ class _Erasure:
             listed = archives.all(connection)
         for archive in listed:
             with target.database.begin() as connection:
+                self._refuse_held(connection, [archive])
                 old = erase_from_archive(connection, archives, reader, archive, self._user)
             rewritten += old is not None
         with target.database.connect() as connection:

@@ -14,7 +14,6 @@ from chatctl.domain.plans import fingerprint
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.result import Notice, Outcome, Result
 from chatctl.errors import ChatctlError, IntegrityError, MissingEntityError, NotFoundError, UnfinishedRunError
-from chatctl.services.purge.sessions import archived_session
 from chatctl.services.purge.target import PURGE_LOCK, PurgeTarget
 from chatctl.stores.sql.batches import BatchRunner, Pace, RunTotals
 from chatctl.stores.sql.batches.ranges import Ranges
@@ -171,7 +170,7 @@ class _Restore:
             raise MissingEntityError(
                 "The archive holds sessions of Redis, and no Redis is configured.", hint="redis.url, or --redis URL"
             )
-        return self._target.sessions.restore(archived_session(record))
+        return self._target.sessions.restore(record.session)
 
     def _finish(self, run: Run, status: RunStatus, totals: Mapping[str, Any], error: str | None) -> None:
         # A conversation's name may be a user's: the journal keeps counts.

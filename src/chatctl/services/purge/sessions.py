@@ -7,7 +7,6 @@ A kill in between leaves a session both archived and there, and the next purge t
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -198,17 +197,10 @@ class SessionWork:
         return [stored for stored in found if not self._judge.held(stored, holds) and _name(stored) not in back]
 
 
-def archived_session(record: Record) -> StoredSession:
-    """The session in a record of an archive."""
-    session, text, history = record.values
-    return StoredSession(session, text, tuple(history))
-
-
 def _lines(layout: str, run_id: str, number: int, victims: Sequence[StoredSession]) -> Iterator[str]:
     yield Header(layout, run_id, number, {}).line()
     for place, stored in enumerate(victims):
-        # As ASCII: what Redis holds may be no UTF-8, and comes back to the byte.
-        yield json.dumps([SESSIONS, place, [stored.id, stored.record, list(stored.history)]])
+        yield Record.of_session(place, stored).line()
 
 
 def _name(stored: StoredSession) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from chatctl.domain.session_ids import LegacyId, SessionId
@@ -60,12 +59,7 @@ class UserTraces:
 
     def _naming(self, sessions: Sequence[SessionId | LegacyId], user: str) -> list[SessionId | LegacyId]:
         listed = {str(session): session for session in sessions}
-        return [
-            listed[stored.id]
-            for stored in self._sessions.get_many(sessions)
-            if user in _guests(stored.fields.get("allowed_users"))
-            or any(message.get("user_id") == user for message in stored.messages)
-        ]
+        return [listed[stored.id] for stored in self._sessions.get_many(sessions) if stored.without(user) != stored]
 
     def _leave(self, session: SessionId | LegacyId, user: str) -> int:
         """Takes the user out of the guests of somebody's session, and their messages out of its history."""
@@ -73,29 +67,14 @@ class UserTraces:
             stored = self._sessions.get(session)
             if stored is None:
                 return 0
-            guests = _guests(stored.fields.get("allowed_users"))
-            kept = {**stored.fields, "allowed_users": [guest for guest in guests if guest != user]}
-            if user not in guests or self._sessions.replace(session, stored.record, kept):
-                self._forget_messages(session, stored.history, user)
+            rest = stored.without(user)
+            if rest.record == stored.record or self._sessions.replace(session, stored.record, rest.fields):
+                self._forget_messages(session, set(stored.history) - set(rest.history))
                 return 1
         raise RetryableError(f"Session {session} is being changed all the time.")
 
-    def _forget_messages(self, session: SessionId | LegacyId, history: Sequence[str], user: str) -> None:
+    def _forget_messages(self, session: SessionId | LegacyId, entries: Iterable[str]) -> None:
         place = self._keys.session("chat_history", session)
         client = self._servers.client(place.db)
-        for entry in history:
-            if _author(entry) == user:
-                self._servers.attempt(partial(client.lrem, place.name, 0, entry))
-
-
-def _guests(value: object) -> list[str]:
-    return [str(guest) for guest in value] if isinstance(value, list) else []
-
-
-def _author(entry: str) -> str | None:
-    try:
-        message = json.loads(entry)
-    except ValueError:
-        return None
-    author = message.get("user_id") if isinstance(message, dict) else None
-    return None if author is None else str(author)
+        for entry in entries:
+            self._servers.attempt(partial(client.lrem, place.name, 0, entry))

@@ -46,6 +46,12 @@ class SessionArchive:
         """Whether `layout` has a place for archived sessions."""
         return _entities(layout) is not None
 
+    @staticmethod
+    def record_of(layout: Layout) -> tuple[str, str] | None:
+        """The entity and the column of it that hold the records, where `layout` has a place for them."""
+        pair = _entities(layout)
+        return None if pair is None else (pair[0], "metadata")
+
     @property
     def ready(self) -> bool:
         """Whether the tables are there."""
@@ -89,6 +95,20 @@ class SessionArchive:
         with self._database.begin() as connection:
             connection.execute(self._messages.delete().where(self._messages.c.chat_id.in_(ids)))
             connection.execute(self._chats.delete().where(self._chats.c.id.in_(ids)))
+
+    def forget_guest(self, connection: sa.Connection, user: str) -> int:
+        """Takes the user out of the guests of others' archived sessions; how many. Their messages are rows."""
+        column = self._chats.c
+        text = self._database.dialect.as_text(column.metadata)
+        shared = sa.or_(text.like("%allowed_users%"), text.like("%base64%"))
+        query = sa.select(column.id, column.metadata).where(shared)
+        changed = 0
+        for row in connection.execute(query).all():
+            kept = without_guest(row.metadata, user)
+            if kept != row.metadata:
+                connection.execute(self._chats.update().where(column.id == row.id).values(metadata=kept))
+                changed += 1
+        return changed
 
     def ids(self, user: str | None = None) -> list[str]:
         """The IDs of every archived session, or of a user's."""
@@ -162,6 +182,15 @@ def _entities(layout: Layout) -> tuple[str, str] | None:
             if len(marks) == 2 and "record" in layout.entities[messages].columns:
                 return chats, messages
     return None
+
+
+def without_guest(kept: Any, user: str) -> Any:
+    """A record as it is kept, without `user` among the guests of its session; anything else comes back as it is."""
+    if not isinstance(kept, str) and not (isinstance(kept, dict) and kept.keys() == {"base64"}):
+        return kept
+    text = _taken_out(kept)
+    rest = StoredSession("", text).without(user).record
+    return kept if rest == text else _kept(rest)
 
 
 def _kept(text: str) -> str | dict[str, str]:

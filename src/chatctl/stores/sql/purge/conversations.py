@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatctl.domain.retention import HoldKind, Subject
-from chatctl.errors import LayoutError, MissingEntityError
+from chatctl.errors import LayoutError, MissingEntityError, UsageError
 from chatctl.layouts.model import Layout
 from chatctl.layouts.rules import Purge
 from chatctl.stores.sql.tables import LayoutTables
@@ -231,8 +231,11 @@ class Conversations:
 
 
 def typed(column: sa.Column[Any], text: str) -> Any:
-    """`text` as a value of `column`; raises ValueError where it can't be one."""
-    return int(text) if isinstance(column.type, sa.Integer) else text
+    """`text` as a value of `column`; raises UsageError where it can't be one."""
+    try:
+        return int(text) if isinstance(column.type, sa.Integer) else text
+    except ValueError:
+        raise UsageError(f"'{text}' is no number, as '{column.name}' holds them.") from None
 
 
 def _is(column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:

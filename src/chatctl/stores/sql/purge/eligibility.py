@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chatctl.domain.predicates import Comparison
 from chatctl.domain.retention import CLOCK_TOLERANCE, HoldKind, Holds, Policy, Retention, Subject
-from chatctl.errors import IntegrityError
+from chatctl.errors import IntegrityError, UsageError
 from chatctl.stores.sql.dialects import Dialect
 from chatctl.stores.sql.purge.conversations import Conversations, typed
 
@@ -136,8 +136,8 @@ class Eligibility:
             )
         try:
             wanted = [typed(column, value) for value in sorted(values)]
-        except ValueError as problem:
+        except UsageError as problem:
             raise IntegrityError(
-                f"A hold on a {kind} names what can't be one: {problem}.", hint="chatctl purge hold list shows it."
+                f"A hold on a {kind} names what can't be one: {problem}", hint="chatctl purge hold list shows it."
             ) from None
         return sa.and_(column.is_not(None), column.in_(wanted))

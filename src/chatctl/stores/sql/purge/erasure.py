@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from chatctl.domain.retention import HoldKind
 from chatctl.layouts.model import Column, Layout
 from chatctl.stores.sql.purge.archives import Archive, Archives
 from chatctl.stores.sql.purge.conversations import typed
 from chatctl.stores.sql.purge.records import Header, Record
 from chatctl.stores.sql.purge.restoring import ArchiveReader, Wanted
+from chatctl.stores.sql.session_archive import without_guest
 from chatctl.stores.sql.tables import LayoutTables
 
 _USERS = "users"
@@ -69,6 +72,22 @@ class UserRows:
         )
 
 
+def archived_of_user(
+    connection: sa.Connection, archives: Archives, reader: ArchiveReader, listed: Sequence[Archive], user: str
+) -> Iterator[dict[HoldKind, str | None]]:
+    """What the user's conversations in these archives tell of what holds can be on."""
+    for archive in listed:
+        header, stream = reader.open(connection, archive)
+        records = list(stream)
+        chosen = reader.chosen(header, records, Wanted(user=user))
+        told = set()
+        for record in records:
+            # A conversation's own row stands in front of those that go with it.
+            if record.conversation in chosen and record.conversation not in told:
+                told.add(record.conversation)
+                yield {**reader.told(header, record), "user": user}
+
+
 def erase_from_archive(
     connection: sa.Connection, archives: Archives, reader: ArchiveReader, archive: Archive, user: str
 ) -> str | None:
@@ -81,11 +100,11 @@ def erase_from_archive(
     records = list(stream)
     chosen = reader.chosen(header, records, Wanted(user=user))
     kept = [
-        record
+        _without_guest(reader, header, record, user)
         for record in records
         if record.conversation not in chosen and not reader.is_of_user(header, record, user)
     ]
-    if len(kept) == len(records):
+    if kept == records:
         return None
     chats = len({record.conversation for record in kept})
     return archives.replace(connection, archive, list(_lines(header, kept)), chats)
@@ -95,6 +114,22 @@ def _lines(header: Header, records: Sequence[Record]) -> Iterator[str]:
     yield header.line()
     for record in records:
         yield record.line()
+
+
+def _without_guest(reader: ArchiveReader, header: Header, record: Record, user: str) -> Record:
+    """A session of somebody else's without the user: taken from Redis, or from where sessions are archived in SQL."""
+    if header.holds_sessions:
+        rest = record.session.without(user)
+        return record if rest == record.session else Record.of_session(record.conversation, rest)
+    at = reader.place_of_session(header, record)
+    if at is None or record.values[at] is None:
+        return record
+    kept = json.loads(record.values[at])
+    without = without_guest(kept, user)
+    if without == kept:
+        return record
+    values = [*record.values[:at], json.dumps(without), *record.values[at + 1 :]]
+    return Record(record.part, record.conversation, values)
 
 
 def _names_user(entity: str, key: str, column: Column, layout: Layout) -> bool:

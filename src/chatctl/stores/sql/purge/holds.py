@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, get_args
 
 import sqlalchemy as sa
@@ -116,18 +116,12 @@ class HoldStore:
         query = sa.select(self._exemptions.c.run_id).where(self._exemptions.c.until_ms > at_ms).limit(1)
         return connection.execute(query).first() is not None
 
-    def forget_exemptions(self, connection: sa.Connection, chats: Sequence[str]) -> None:
-        """Removes what is noted of these conversations."""
-        for part in _parts([_digest(chat) for chat in chats]):
-            self._forget(connection, part)
-
-    def forget_user(self, connection: sa.Connection, user: str) -> None:
-        """Takes an erased user's name out of the record; the holds themselves stay on it."""
-        digest = hashlib.sha256(user.encode()).hexdigest()
+    def forget(self, connection: sa.Connection, user: str, chats: Collection[str]) -> None:
+        """Takes an erased user's name, and those of their `chats`, out of the record; the holds stay on it."""
         for hold in self.all(connection):
-            if hold.value == user:
+            if hold.value == user or (hold.kind == "chat" and hold.value in chats):
                 change = self._table.update().where(self._table.c.id == hold.id)
-                connection.execute(change.values(value=f"erased:{digest}", reason="erased"))
+                connection.execute(change.values(value=f"erased:{_digest(hold.value)}", reason="erased"))
 
     def is_there(self, connection: sa.Connection) -> bool:
         """Whether there are tables for holds at all."""

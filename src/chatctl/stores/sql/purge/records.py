@@ -18,6 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatctl.domain.sessions import StoredSession
 from chatctl.errors import IntegrityError
 from chatctl.stores.sql.dialects import Dialect
 from chatctl.stores.sql.purge.conversations import Conversations, Keys, Part, matching
@@ -68,8 +69,19 @@ class Record:
     values: list[Any]
 
     def line(self) -> str:
-        """The row as a line."""
-        return encoded([self.part, self.conversation, self.values])
+        """The row as a line; a session as ASCII: what Redis holds may be no UTF-8, and comes back to the byte."""
+        return encoded([self.part, self.conversation, self.values], as_ascii=self.part == SESSIONS)
+
+    @property
+    def session(self) -> StoredSession:
+        """The session that an archive of sessions holds here."""
+        session, text, history = self.values
+        return StoredSession(session, text, tuple(history))
+
+    @classmethod
+    def of_session(cls, conversation: int, stored: StoredSession) -> Record:
+        """A session as a record."""
+        return cls(SESSIONS, conversation, [stored.id, stored.record, list(stored.history)])
 
     @classmethod
     def read(cls, line: str) -> Record:
@@ -145,9 +157,9 @@ def verbatim_columns(connection: sa.Connection, dialect: Dialect, part: Part) ->
     ]
 
 
-def encoded(value: Any) -> str:
+def encoded(value: Any, *, as_ascii: bool = False) -> str:
     """JSON on one line; what JSON doesn't know is an object with one key that begins with a dollar sign."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_tagged)
+    return json.dumps(value, ensure_ascii=as_ascii, separators=(",", ":"), default=_tagged)
 
 
 def decoded(line: str) -> Any:

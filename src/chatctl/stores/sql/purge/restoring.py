@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
+from chatctl.domain.retention import HoldKind
 from chatctl.domain.sessions import StoredSession
 from chatctl.errors import LayoutError, MissingEntityError
 from chatctl.stores.sql.batches.work import BatchOutcome, Position
@@ -17,6 +18,7 @@ from chatctl.stores.sql.purge.archives import Archive, Archives
 from chatctl.stores.sql.purge.conversations import Conversations, Part, matching, typed
 from chatctl.stores.sql.purge.holds import chat_key
 from chatctl.stores.sql.purge.records import Header, Record, encoded, verbatim_columns
+from chatctl.stores.sql.session_archive import SessionArchive
 
 _CHUNK = 1_000
 
@@ -91,6 +93,23 @@ class ArchiveReader:
         if "user_id" not in table.c or table.c.user_id.name not in header.tables[record.part][1]:
             return False
         return self._is(header, record, table.c.user_id, user)
+
+    def told(self, header: Header, record: Record) -> dict[HoldKind, str | None]:
+        """What a conversation's record tells of what holds can be on; None for what it doesn't tell."""
+        if header.holds_sessions:
+            return _of_session(record.session)
+        columns = {kind: self._on.held_column(kind) for kind in get_args(HoldKind)}
+        return {
+            kind: None if column is None else _text(self._value(header, record, column))
+            for kind, column in columns.items()
+        }
+
+    def place_of_session(self, header: Header, record: Record) -> int | None:
+        """Which of a row's values is the record of an archived session; None where there is none."""
+        found = SessionArchive.record_of(self._on.layout)
+        if found is None or found[0] != record.part:
+            return None
+        return header.tables[record.part][1].index(self._on.part(record.part).table.c[found[1]].name)
 
     def key(self, header: Header, record: Record) -> tuple[Any, ...]:
         """The primary key of a record's row, as values of its columns."""
@@ -234,10 +253,18 @@ class RestoreWork:
 
 
 def _session_is(record: Record, wanted: Wanted) -> bool:
-    session, text, _ = record.values
-    user = StoredSession(session, text).fields.get("user_id")
-    meant = ((wanted.chat, session), (wanted.user, user), (wanted.account, user))
-    return all(name is None or name == str(value) for name, value in meant)
+    told = _of_session(record.session)
+    meant = ((wanted.chat, told["chat"]), (wanted.user, told["user"]), (wanted.account, told["account"]))
+    return all(name is None or name == value for name, value in meant)
+
+
+def _of_session(stored: StoredSession) -> dict[HoldKind, str | None]:
+    user, project = (_text(stored.fields.get(name)) for name in ("user_id", "project_number"))
+    return {"chat": stored.id, "user": user, "account": user, "project": project}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _untyped(part: Part, columns: Sequence[str]) -> sa.TableClause:

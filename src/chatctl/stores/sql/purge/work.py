@@ -71,6 +71,8 @@ class PurgeWork:
         self._place = place
         self._limit = limit
         self._eligibility = Eligibility(conversations, selection, tools.dialect)
+        # Without the clock's condition some have no clock at all, and a null has no place in an order.
+        self._order = conversations.what.primary_key if selection.everything else conversations.order
         self._reader = RowReader(conversations, tools.dialect)
         self._pending: Mapping[str, int] = {}
         self._deleting = 0
@@ -93,13 +95,12 @@ class PurgeWork:
         victims = self.still_eligible(connection, condition, self._not_restored(connection, found, now_ms))
         counts = self._delete(connection, victims, number, self._in_few_words(found, victims, holds))
         deleted = done + len(victims)
-        finished = len(found) < wanted or (self._limit is not None and deleted >= self._limit)
-        after = self.position_after(found[-1]) if found else position
+        finished = wanted > 0 and (len(found) < wanted or (self._limit is not None and deleted >= self._limit))
+        # A place bears a conversation's key: it stays in the journal no longer than somebody has to go on from there.
+        after = {} if finished else self.position_after(found[-1]) if found else position
         self._deleting = len(victims)
         self._pending = Counter(victim.account for victim in victims if victim.account is not None)
-        return BatchOutcome(
-            len(victims), {**after, "deleted": deleted, "number": number}, finished and wanted > 0, counts
-        )
+        return BatchOutcome(len(victims), {**after, "deleted": deleted, "number": number}, finished, counts)
 
     def committed(self, position: Position) -> None:
         """Counts what is gone."""
@@ -112,10 +113,12 @@ class PurgeWork:
         self, connection: sa.Connection, condition: sa.ColumnElement[bool], position: Position, size: int
     ) -> list[Candidate]:
         """The next conversations in the order that may go, locked by nobody."""
-        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._on.order]
+        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._order]
         where = [condition]
-        if position.get("place"):
-            where.append(_after(order, decoded(position["place"])))
+        place = decoded(position["place"]) if position.get("place") else []
+        # An index on the clock that came or went since means another order: what is gone needn't be walked past.
+        if len(place) == len(order):
+            where.append(_after(order, place))
         query = self._query(order).where(*where).order_by(*order).limit(size)
         return [self._candidate(row, len(order)) for row in connection.execute(query)]
 
@@ -156,7 +159,7 @@ class PurgeWork:
 
     def _span(self, chosen: Sequence[Candidate]) -> sa.ColumnElement[bool]:
         """Whatever stands between the first and the last of `chosen` in the order."""
-        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._on.order]
+        order = [sa.type_coerce(column, sa.types.NullType()) for column in self._order]
         return sa.and_(
             _reaching(order, chosen[0].place, operator.gt, operator.ge),
             _reaching(order, chosen[-1].place, operator.lt, operator.le),
