@@ -151,11 +151,11 @@ class Holds:
         return any(values.get(kind) in held for kind, held in self.values.items())
 
 
-def guard_reasons(eligible: int, total: int, host_ahead: timedelta) -> list[str]:
-    """Why somebody should look before this purge runs; empty where nothing is unusual."""
+def guard_reasons(going: int, total: int, host_ahead: timedelta) -> list[str]:
+    """Why somebody should look before this purge takes so many; empty where nothing is unusual."""
     reasons = []
-    if total >= GUARDED_CONVERSATIONS and eligible > total * GUARDED_SHARE:
-        reasons.append(f"It would take {eligible:,} of {total:,} conversations, more than half.")
+    if total >= GUARDED_CONVERSATIONS and going > total * GUARDED_SHARE:
+        reasons.append(f"It would take {going:,} of {total:,} conversations, more than half.")
     if abs(host_ahead) > CLOCK_TOLERANCE:
         seconds = abs(host_ahead).total_seconds()
         side = "ahead of" if host_ahead > timedelta(0) else "behind"
@@ -165,5 +165,5 @@ def guard_reasons(eligible: int, total: int, host_ahead: timedelta) -> list[str]
 
 def backlog_grows(backlogs: Sequence[int]) -> bool:
     """Whether what was left over grew from run to run over the last three runs; oldest first."""
-    last = list(backlogs)[-4:]
-    return len(last) == 4 and all(before < after for before, after in pairwise(last))
+    last = list(backlogs)[-3:]
+    return len(last) == 3 and all(before < after for before, after in pairwise(last))

@@ -8,6 +8,7 @@ and end at the largest 64-bit integer. What `parse_session` accepts is exactly w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import total_ordering
@@ -148,6 +149,20 @@ class MessageId:
 
     def __str__(self) -> str:
         return f"S-{self.session}-M-{self.number:0{MESSAGE_DIGITS}d}"
+
+
+def highest_numbers(ids: Iterable[str]) -> dict[str, int]:
+    """The highest number among these IDs, by the name of its scope; what is no numbered session's ID doesn't count."""
+    highest: dict[str, int] = {}
+    for text in ids:
+        try:
+            session = parse_session(text)
+        except InvalidIdError:
+            continue
+        if isinstance(session, SessionId):
+            name = session.scope.name
+            highest[name] = max(session.number, highest.get(name, 0))
+    return highest
 
 
 def parse_session(text: str) -> SessionId | LegacyId:

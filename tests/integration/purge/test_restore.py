@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.support.purging import DAY, NOW, PurgeBed
 
 from chatctl.domain.progress import SilentProgress, StopSignal
@@ -73,6 +74,42 @@ def test_one_conversation_or_account_alone_can_be_restored(purging: PurgeBed, re
     assert purging.names(*(f"c{number}" for number in range(6))) == {"c0", "c2", "c3", "c4"}
     with pytest.raises(NotFoundError):
         restore(user="nobody")
+
+
+@just_worker
+@pytest.mark.parametrize(
+    "engine_name", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_of_names_that_differ_in_case_alone_each_gets_its_own_messages_back(
+    purging: PurgeBed, restore: Restore
+) -> None:
+    purging.add("Case", NOW - 90 * DAY, messages=1)
+    purging.add("case", NOW - 91 * DAY, messages=3)
+    purging.purge()
+
+    assert restore(chat="Case").data["restored_messages"] == 1
+    assert restore(chat="case").data["restored_messages"] == 3
+
+
+@just_worker
+@pytest.mark.parametrize("engine_name", [pytest.param("mariadb", marks=pytest.mark.mysql)], indirect=True)
+def test_another_spelling_of_an_archived_name_is_a_conflict_where_the_server_sees_none(
+    purging: PurgeBed, restore: Restore
+) -> None:
+    with purging.database.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE messages DROP FOREIGN KEY " + _foreign_key(connection))
+        connection.exec_driver_sql(
+            "ALTER TABLE conversations MODIFY session_id varchar(255) COLLATE utf8mb4_general_ci NOT NULL"
+        )
+    purging.add("Case", NOW - 90 * DAY, messages=0)
+    purging.purge()
+    purging.add("case", NOW, messages=0)
+
+    assert restore().data["conflicts"] == ["Case"]
+
+
+def _foreign_key(connection: sa.Connection) -> str:
+    return str(sa.inspect(connection).get_foreign_keys("messages")[0]["name"])
 
 
 @just_worker

@@ -7,14 +7,33 @@ from datetime import timedelta
 import pytest
 from tests.support.purging import DAY, MILLISECOND, NOW, PurgeBed
 
+from chatctl.domain.progress import SilentProgress, StopSignal
 from chatctl.domain.retention import Retention
+from chatctl.services.purge import running
 from chatctl.services.purge.planning import plan
 from chatctl.services.purge.target import PurgeRequest
 
 CUTOFF = NOW - 30 * DAY
 
+INDEX = "idx_conversations_last_accessed_at"
+
 just_worker = pytest.mark.parametrize("layout_name", ["worker"], indirect=True)
 just_native = pytest.mark.parametrize("layout_name", ["native"], indirect=True)
+
+
+class Impatient(SilentProgress):
+    """Asks for the purge to stop after its first batch."""
+
+    def __init__(self, stop: StopSignal) -> None:
+        self._stop = stop
+
+    def advance(self, units: int) -> None:
+        self._stop.request()
+
+
+def of_table(purging: PurgeBed) -> str:
+    """What DROP INDEX takes behind the name."""
+    return " ON conversations" if purging.database.dialect.title in ("MariaDB", "MySQL") else ""
 
 
 def test_exactly_thirty_days_stays_and_one_millisecond_more_goes(purging: PurgeBed) -> None:
@@ -129,11 +148,27 @@ def test_a_conversation_that_got_a_message_since_the_plan_stays(purging: PurgeBe
 
 
 @just_worker
-def test_without_an_index_on_the_clock_the_plan_says_what_that_costs(purging: PurgeBed) -> None:
-    index = "idx_conversations_last_accessed_at"
-    of_table = " ON conversations" if purging.database.dialect.title in ("MariaDB", "MySQL") else ""
+def test_an_index_made_after_an_interruption_keeps_nothing_from_going(purging: PurgeBed) -> None:
     with purging.database.begin() as connection:
-        connection.exec_driver_sql(f"DROP INDEX {index}{of_table}")
+        connection.exec_driver_sql(f"DROP INDEX {INDEX}{of_table(purging)}")
+    for number in range(9):
+        purging.add(f"c{number}", NOW - (25 + number) * DAY)
+    stop = StopSignal()
+    stopped = running.run(purging.target, PurgeRequest(), running.Attendance(Impatient(stop), stop, batch_size=1))
+    assert stopped.data["deleted_chats"] == 1
+    with purging.database.begin() as connection:
+        connection.exec_driver_sql(f"CREATE INDEX {INDEX} ON conversations (last_accessed_at)")
+
+    done = purging.purge(batch_size=1)
+
+    assert (done.run_id, done.data["deleted_chats"]) == (stopped.run_id, 3)
+    assert purging.count("chats") == 6
+
+
+@just_worker
+def test_without_an_index_on_the_clock_the_plan_says_what_that_costs(purging: PurgeBed) -> None:
+    with purging.database.begin() as connection:
+        connection.exec_driver_sql(f"DROP INDEX {INDEX}{of_table(purging)}")
     for number in range(7):
         purging.add(f"c{number}", NOW - (28 + number) * DAY)
 

@@ -20,6 +20,7 @@ from chatctl.services.purge.planning import plan
 from chatctl.services.purge.restoring import RestoreRequest
 from chatctl.services.purge.target import PurgeRequest, PurgeTarget
 from chatctl.stores.redis.stores import RedisStores
+from chatctl.stores.sql.high_water import SqlHighWater
 
 pytestmark = [
     pytest.mark.redis,
@@ -143,6 +144,18 @@ def test_a_session_written_to_after_it_was_archived_stays(
 
     assert sessions.purge().data["deleted_sessions"] == 0
     assert sessions.client.llen(f"chat:history:{name}") == 3
+
+
+def test_the_numbers_of_purged_sessions_are_not_issued_again(sessions: SessionBed) -> None:
+    """Whoever wrote them, and though their counters were lost: nothing but the mark knows of them any more."""
+    sessions.add(7, NOW - 90 * DAY)
+    sessions.rows.add("G-202602-000009", NOW - 90 * DAY)
+    sessions.rows.add("P-12-000003", NOW)
+
+    assert sessions.purge(archive="none").data["deleted_chats"] == 2
+
+    issued = SqlHighWater(sessions.rows.database, sessions.target.journal).issued()
+    assert issued == {"general:202601": 7, "general:202602": 9}
 
 
 def test_session_counters_are_never_touched(sessions: SessionBed) -> None:

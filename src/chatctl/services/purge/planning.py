@@ -92,7 +92,8 @@ def make_plan(
         "forecast": forecast,
         "sessions": sessions,
     }
-    guards = guard_reasons(counted["eligible"], counted["total"], target.host_ahead(connection))
+    going = counted["eligible"] if request.limit is None else min(request.limit, counted["eligible"])
+    guards = guard_reasons(going, counted["total"], target.host_ahead(connection))
     data["guards"] = guards
     return PurgePlan(data, selection, tuple(guards), tuple(_warnings(target, on, request, data)))
 

@@ -163,6 +163,7 @@ class SessionWork:
         found = [stored for stored in self._sessions.get_many(self._part) if self._judge.may_go(stored)]
         self._victims = self._unprotected(connection, found)[: self.left]
         archived = 0
+        self._tools.remember_numbers(connection, (stored.id for stored in self._victims))
         if self._victims and self._place is not None:
             lines = _lines(self._layout, self._run_id, self._number, self._victims)
             archives = self._tools.archives

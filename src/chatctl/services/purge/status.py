@@ -14,6 +14,9 @@ from chatctl.services.purge.running import KIND
 from chatctl.services.purge.target import PurgeRequest, PurgeTarget
 from chatctl.stores.sql.journal import Run, RunStatus
 
+#: Among so many runs are the last three of the whole policy.
+_LOOKED_AT = 50
+
 
 def status(target: PurgeTarget, limit: int = 10) -> Result:
     """The last `limit` runs, newest first. A backlog that grew over three runs is a finding."""
@@ -22,8 +25,8 @@ def status(target: PurgeTarget, limit: int = 10) -> Result:
     with target.database.connect() as connection:
         now = target.now(connection)
         backlog = count_eligible(target, connection, request.selection(target, now, now))
-        runs = _runs(target, connection, max(limit, 4))
-    trend = [run.totals["backlog"] for run in reversed(runs) if "backlog" in run.totals]
+        runs = _runs(target, connection, max(limit, _LOOKED_AT))
+    trend = [run.totals["backlog"] for run in reversed(runs) if "backlog" in run.totals and _of_everything(run)]
     grows = backlog_grows(trend)
     data = {
         "layout": target.layout.name,
@@ -36,9 +39,14 @@ def status(target: PurgeTarget, limit: int = 10) -> Result:
     }
     if not grows:
         return Result(data)
-    message = f"The backlog grew over the last three runs: {', '.join(f'{count:,}' for count in trend[-4:])}."
+    message = f"The backlog grew over the last three runs: {', '.join(f'{count:,}' for count in trend[-3:])}."
     hint = "Give the purge more time (--max-runtime, --window), or run it more often."
     return Result(data, Outcome.FINDINGS, warnings=(Notice("backlog_grows", message, hint),))
+
+
+def _of_everything(run: Run) -> bool:
+    """Whether the run was about the whole policy: what one account's run leaves is another figure."""
+    return all(run.options.get(name) is None for name in ("account", "user", "older_than_seconds"))
 
 
 def _runs(target: PurgeTarget, connection: sa.Connection, limit: int) -> list[Run]:

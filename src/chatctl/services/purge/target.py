@@ -16,6 +16,7 @@ from chatctl.layouts.model import Layout
 from chatctl.services.purge.sessions import Sessions
 from chatctl.stores.archive_folder import ArchiveFolder
 from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.high_water import SqlHighWater
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.purge.archives import Archives, Place
 from chatctl.stores.sql.purge.conversations import Conversations
@@ -80,7 +81,7 @@ class PurgeTarget:
     @property
     def tools(self) -> Tools:
         """What the deleting batch works with."""
-        return Tools(self.database.dialect, self.holds, self.archives)
+        return Tools(self.database.dialect, self.holds, self.archives, SqlHighWater(self.database, self.journal))
 
     def require_database(self) -> None:
         """Raises CannotConnectError where the database is a file that isn't there."""

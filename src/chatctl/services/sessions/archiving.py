@@ -7,7 +7,7 @@ doubles nothing, and running the command again finishes what was begun.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from chatctl.domain.counters import HighWater
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.result import Notice, Outcome, Result
-from chatctl.domain.session_ids import LegacyId, SessionId, parse_session
+from chatctl.domain.session_ids import LegacyId, SessionId, highest_numbers, parse_session
 from chatctl.domain.sessions import StoredSession
 from chatctl.errors import IntegrityError, NotFoundError
 from chatctl.observe.fail_points import fail_point
@@ -164,7 +164,7 @@ def _move(
     fail_point("archive.saved")
     _verify(batch, store.load([stored.id for stored in batch]))
     # Once they are gone from Redis nothing there tells that these numbers were issued.
-    high_water.observe(_highest(batch))
+    high_water.observe(highest_numbers(stored.id for stored in batch))
     stale = []
     for stored in batch:
         fail_point("archive.before-withdraw")
@@ -208,16 +208,6 @@ def _require_known(sessions: Sessions, store: Archive, wanted: Sequence[str]) ->
     for session in missing:
         if str(session) not in present:
             raise NotFoundError(f"There is no archived session {session}.", hint="chatctl sessions list")
-
-
-def _highest(batch: Sequence[StoredSession]) -> Mapping[str, int]:
-    highest: dict[str, int] = {}
-    for stored in batch:
-        session = parse_session(stored.id)
-        if isinstance(session, SessionId):
-            name = session.scope.name
-            highest[name] = max(session.number, highest.get(name, 0))
-    return highest
 
 
 def _conflict(text: str) -> Notice:

@@ -114,6 +114,21 @@ class SqlHighWater:
                     behind = sa.and_(self._table.c.counter == counter, self._table.c.issued < number)
                     connection.execute(self._table.update().where(behind).values(issued=number))
 
+    def observe_within(self, connection: sa.Connection, found: Mapping[str, int]) -> None:
+        """The same in a transaction of the caller's, which locks no mark that is as high already."""
+        column = self._table.c
+        query = sa.select(column.counter, column.issued).where(column.counter.in_(sorted(found)))
+        known = {row.counter: row.issued for row in connection.execute(query)}
+        for counter, number in sorted(found.items()):
+            if counter not in known:
+                row = self._table.insert().values(counter=counter, issued=number, fence="", turns=0, taken_ms=0)
+                with suppress(RepeatedKeyError), self._database.savepoint(connection):
+                    connection.execute(row)
+                    continue
+            if known.get(counter, 0) < number:
+                behind = sa.and_(column.counter == counter, column.issued < number)
+                connection.execute(self._table.update().where(behind).values(issued=number))
+
     def _make_row(self, counter: str) -> None:
         table = self._table
         with self._database.connect() as connection:

@@ -128,7 +128,10 @@ class RowReader:
         for child in self._on.children:
             if child.parent == part.key:
                 key = self._values(part, values, [its for _, its in child.join])
-                ordinals.setdefault(child.key, {})[_folded(key)] = number
+                theirs = ordinals.setdefault(child.key, {})
+                theirs[key] = number
+                # Where two differ in case alone the exact one counts.
+                theirs.setdefault(folded(key), number)
 
     def _values(self, part: Part, values: Sequence[Any], keys: Sequence[str]) -> tuple[Any, ...]:
         return tuple(values[part.columns.index(part.table.c[key].name)] for key in keys)
@@ -201,13 +204,13 @@ def _untagged(content: dict[str, Any]) -> Any:
     return readers[name](value) if name in readers else content
 
 
-def _folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    # A database may join texts that differ in case or in blanks at their end.
+def folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A key as a database may join it with others: texts that differ in case, or in blanks at their end."""
     return tuple(value.rstrip().casefold() if isinstance(value, str) else value for value in key)
 
 
 def _found(ordinals: Mapping[tuple[Any, ...], int], key: tuple[Any, ...], child: str) -> int:
-    number = ordinals.get(_folded(key))
+    number = ordinals.get(key, ordinals.get(folded(key)))
     if number is None:
         raise IntegrityError(f"A row of '{child}' came without its conversation, so it can't be archived.")
     return number

@@ -17,7 +17,7 @@ from chatctl.stores.sql.dialects import Dialect
 from chatctl.stores.sql.purge.archives import Archive, Archives
 from chatctl.stores.sql.purge.conversations import Conversations, Part, matching, typed
 from chatctl.stores.sql.purge.holds import chat_key
-from chatctl.stores.sql.purge.records import Header, Record, encoded, verbatim_columns
+from chatctl.stores.sql.purge.records import Header, Record, encoded, folded, verbatim_columns
 from chatctl.stores.sql.session_archive import SessionArchive
 
 _CHUNK = 1_000
@@ -225,7 +225,10 @@ class RestoreWork:
             for row in connection.execute(query.select_from(what.table).where(mine)):
                 values = tuple(row)
                 width = len(what.primary_key)
-                record = by_key[values[:width]]
+                record = by_key.get(values[:width])
+                if record is None:
+                    # The database takes it for another spelling of the same key.
+                    record = next(other for key, other in by_key.items() if folded(key) == folded(values[:width]))
                 found[record.conversation] = self._same(header, record, what, values[width:])
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,19 @@ import sqlalchemy as sa
 
 from chatctl.domain.instants import to_epoch_ms
 from chatctl.domain.retention import Holds
+from chatctl.domain.session_ids import highest_numbers
 from chatctl.errors import RetryableError
 from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.work import BatchOutcome, Position
 from chatctl.stores.sql.dialects import Dialect
+from chatctl.stores.sql.high_water import SqlHighWater
 from chatctl.stores.sql.purge.archives import Archives, Place
 from chatctl.stores.sql.purge.conversations import Conversations, Part, matching
 from chatctl.stores.sql.purge.eligibility import Eligibility, Selection
 from chatctl.stores.sql.purge.holds import HoldStore, chat_key
 from chatctl.stores.sql.purge.records import Header, RowReader, belonging, decoded, encoded
 from chatctl.stores.sql.purge.shares import inside
+from chatctl.stores.sql.session_archive import SessionArchive
 
 Operator = Callable[[Any, Any], Any]
 
@@ -50,6 +53,12 @@ class Tools:
     dialect: Dialect
     holds: HoldStore
     archives: Archives
+    high_water: SqlHighWater
+
+    def remember_numbers(self, connection: sa.Connection, ids: Iterable[str]) -> None:
+        """Marks the numbers of sessions as issued: once these are gone nothing else may bear witness to them."""
+        if found := highest_numbers(ids):
+            self.high_water.observe_within(connection, found)
 
 
 class PurgeWork:
@@ -74,6 +83,8 @@ class PurgeWork:
         # Without the clock's condition some have no clock at all, and a null has no place in an order.
         self._order = conversations.what.primary_key if selection.everything else conversations.order
         self._reader = RowReader(conversations, tools.dialect)
+        sessions = SessionArchive.record_of(conversations.layout)
+        self._numbered = sessions is not None and sessions[0] == conversations.what.key
         self._pending: Mapping[str, int] = {}
         self._deleting = 0
         self._any_restored: bool | None = None
@@ -196,6 +207,8 @@ class PurgeWork:
         if not victims:
             return {}
         keys = [victim.key for victim in victims]
+        if self._numbered:
+            self._tools.remember_numbers(connection, (str(key[0]) for key in keys))
         archived = self._archive(connection, keys, number)
         counts = {f"deleted_{part.key}": self._delete_children(connection, part, keys) for part in self._deepest_first}
         what = self._on.what
