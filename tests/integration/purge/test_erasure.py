@@ -189,6 +189,8 @@ def test_redis_forgets_an_erased_user_too(purging: PurgeBed, redis_url: str, tmp
     stores.sessions.restore(StoredSession("G-202601-000001", record % (ERASED, OTHER), (mine,)))
     stores.sessions.restore(StoredSession("G-202601-000002", record % (OTHER, ERASED), (mine, theirs)))
     clients = {number: stores.servers.client(number) for number in range(5)}
+    clients[0].set("session:G-202601-000001", "{}", ex=3600)
+    clients[0].set("session:G-202601-000002", "{}", ex=3600)
     clients[0].set(f"user:profile:{ERASED}", "x")
     clients[0].set(f"user:profile:{ERASED}-younger", "x")
     clients[0].set(f"user:pref:{ERASED}:theme", "x")
@@ -202,6 +204,7 @@ def test_redis_forgets_an_erased_user_too(purging: PurgeBed, redis_url: str, tmp
 
     keys = {name for client in clients.values() for name in client.scan_iter("*")}
     assert {name for name in keys if ERASED in name} == {f"user:profile:{ERASED}-younger"}
+    assert {name for name in keys if name.startswith("session:G")} == {"session:G-202601-000002"}
     assert done["deleted_chats"] == 1
     other = stores.sessions.get_many(list(stores.sessions.ids()))
     assert [(stored.id, stored.fields["allowed_users"], stored.history) for stored in other] == [

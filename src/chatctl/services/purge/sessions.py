@@ -47,6 +47,9 @@ class Sessions(Protocol):
     def get_many(self, sessions: Sequence[Id]) -> list[StoredSession]:
         """Sessions with their histories."""
 
+    def forget_state(self, stored: StoredSession) -> None:
+        """Deletes what is kept while the session is open."""
+
     def withdraw(self, stored: StoredSession) -> str:
         """Takes a session out where it still is exactly so: `gone`, `absent` or `changed`."""
 
@@ -183,6 +186,9 @@ class SessionWork:
         with self._database.begin() as connection:
             for stored in self._unprotected(connection, self._victims):
                 fail_point("purge.before-withdraw")
+                if self._selection.everything:
+                    # Retention leaves it to its own hour.
+                    self._sessions.forget_state(stored)
                 if self._sessions.withdraw(stored) == "gone":
                     self.deleted += 1
                     self.messages += len(stored.history)

@@ -8,7 +8,7 @@ from functools import partial
 from chatctl.domain.session_ids import LegacyId, SessionId
 from chatctl.errors import RetryableError
 from chatctl.stores.redis.client import RedisServers
-from chatctl.stores.redis.keys import Keys, escape_glob
+from chatctl.stores.redis.keys import USER_SCOPES, Keys, escape_glob
 from chatctl.stores.redis.sessions import RedisSessions
 
 #: The families whose keys bear a user's ID.
@@ -31,9 +31,17 @@ class UserTraces:
 
     def erase(self, user: str) -> int:
         """Deletes what bears the user's ID; the number of keys that were deleted or changed. Safe to repeat."""
-        return sum(self._erase_family(family, user) for family in _FAMILIES if family in self._keys.templates) + sum(
-            self._leave(session, user) for session in self._others_sessions(user)
+        return (
+            self._erase_scopes(user)
+            + sum(self._erase_family(family, user) for family in _FAMILIES if family in self._keys.templates)
+            + sum(self._leave(session, user) for session in self._others_sessions(user))
         )
+
+    def _erase_scopes(self, user: str) -> int:
+        if not self._keys.clustered:
+            return 0
+        place = self._keys.own(USER_SCOPES, f"user:{user}", user=user)
+        return int(self._servers.attempt(partial(self._servers.client(place.db).delete, place.name)))
 
     def _erase_family(self, family: str, user: str) -> int:
         pattern = self._keys.pattern(family, user=escape_glob(user))

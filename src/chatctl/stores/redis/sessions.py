@@ -122,6 +122,12 @@ class RedisSessions:
         )
         return answer
 
+    def forget_state(self, stored: StoredSession) -> None:
+        """Deletes what an application keeps for the hour that a session is open, where the layout declares it."""
+        if "session" in self._keys.templates:
+            place = self._keys.session("session", parse_session(stored.id))
+            self._servers.attempt(partial(self._servers.client(place.db).delete, place.name))
+
     def restore(self, stored: StoredSession) -> str:
         """Puts the session back: `restored`, `same` where it is there already, `different` where another is."""
         session = parse_session(stored.id)
