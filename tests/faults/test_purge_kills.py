@@ -1,12 +1,16 @@
 """A purge that is killed at any moment loses nothing, and the same command finishes it.
 
-Every moment is tried, none sampled: each commit, and each step of writing an archive. A conversation that is gone is
-in an archive; none is in two; and what was purged in the end comes back as it was.
+The moments are each commit, whoever makes it, and each step of writing an archive: before it is written, before and
+after its fsync, after its rename, after its line in the manifest. A conversation that is gone is in an archive; none is
+in two; and what was purged in the end comes back as it was.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,18 +24,28 @@ from tests.support.clones import clone, content
 from tests.support.purging import DAY, bed
 from tests.support.zygote import Zygote
 
-from chatctl.stores.archive_folder import ArchiveFolder
+from chatctl.stores.archive_folder import MANIFEST, ArchiveFolder
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.purge.archives import Archives
 
+log = logging.getLogger(__name__)
+
 KILLED = 137
+SOAK = bool(os.environ.get("CHATCTL_SOAK"))
+#: How many moments are tried, evenly spread; `make soak` tries each one.
+TRIED = 10_000 if SOAK else 6
 EXPIRED = 4
 PURGE = ("purge", "run", "--confirm", "default", "--batch-size", "2")
-MOMENTS = {
-    "batch.before-commit", "batch.after-commit", "purge.locked", "archive.before-write", "archive.before-fsync",
-    "archive.after-fsync", "archive.after-rename", "archive.listed",
+RESTORE = ("purge", "restore")
+ERASE = ("purge", "--erase-user", "gone", "--confirm", "default")
+ARCHIVING = {
+    "archive.before-write", "archive.before-fsync", "archive.after-fsync", "archive.after-rename", "archive.listed",
 }  # fmt: skip
+#: `sabotage.with_every_commit` makes a moment of each commit.
+MOMENTS = {"commit.before", "commit.after", "batch.before-commit", "batch.after-commit", "purge.locked", *ARCHIVING}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class Bench:
             "CHATCTL_PURGE_ARCHIVE_FOLDER": str(self.archives(url)),
             **variables,
         }
-        done = self.zygote("--output", "json", *command, env=env)
+        done = self.zygote("--output", "json", *command, env=env, sabotage="with_every_commit" if variables else None)
         assert done.exit_code == expected, f"{variables}\n{done}"
         return {} if expected == KILLED else json.loads(done.stdout)["data"]
 
@@ -57,16 +71,20 @@ class Bench:
         """The archive folder that goes with the database of `url`."""
         return self.folder / f"archives-of-{Path(sa.make_url(url).database or '').name}"
 
-    def moments(self, url: str) -> list[str]:
-        """Every moment that an undisturbed purge passes, as a fail point's value."""
-        trace = self.folder / "moments"
-        self.run(*PURGE, url=url, CHATCTL_FAIL_POINT_TRACE=str(trace))
+    def moments(self, command: tuple[str, ...], url: str) -> list[str]:
+        """Every moment that a command passes undisturbed, as a fail point's value."""
+        trace = self.folder / f"moments-{len(command)}"
+        self.run(*command, url=url, CHATCTL_FAIL_POINT_TRACE=str(trace))
         seen: Counter[str] = Counter()
         found = []
         for name in trace.read_text().split():
             seen[name] += 1
             found.append(f"{name}:{seen[name]}")
         return found
+
+    def killed(self, command: tuple[str, ...], url: str, moment: str) -> None:
+        """Runs a command up to a moment."""
+        self.run(*command, url=url, expected=KILLED, CHATCTL_FAIL_POINT=moment)
 
     def archived(self, url: str) -> int:
         """The conversations in archives that the index knows, each archive found whole."""
@@ -95,27 +113,35 @@ def bench(zygote: Zygote, tmp_path: Path, engine_url: str) -> Bench:
     made = bed(engine_url, "worker", tmp_path)
     now = datetime.now(UTC)
     for number in range(EXPIRED):
-        made.add(f"c{number}", now - (31 + number) * DAY)
-    made.add("fresh", now)
+        made.add(f"c{number}", now - (31 + number) * DAY, account="gone" if number == 1 else "stays")
+    made.add("fresh", now, account="stays")
+    made.add("recent", now, account="gone")
     made.close()
     return Bench(zygote, tmp_path)
+
+
+def spread(moments: list[str], name: str) -> list[str]:
+    """Those that are tried, the last one too."""
+    chosen = moments[:: -max(1, len(moments) // TRIED)][::-1]
+    log.info("%s: killed at %d of %d moments", name, len(chosen), len(moments))
+    return chosen
 
 
 def test_a_purge_killed_at_any_moment_loses_nothing_and_doubles_nothing(bench: Bench, engine_url: str) -> None:
     whole = content(engine_url)
     with clone(engine_url) as undisturbed:
-        moments = bench.moments(undisturbed)
+        moments = bench.moments(PURGE, undisturbed)
         purged = content(undisturbed)
     assert {moment.partition(":")[0] for moment in moments} >= MOMENTS
-    for moment in moments:
+    for moment in spread(moments, "purge"):
         with clone(engine_url) as copy:
-            bench.run(*PURGE, url=copy, expected=KILLED, CHATCTL_FAIL_POINT=moment)
+            bench.killed(PURGE, copy, moment)
             gone = len(whole["conversations"]) - len(content(copy)["conversations"])
             assert bench.archived(copy) == gone, moment
             bench.run(*PURGE, url=copy)
             assert content(copy) == purged, moment
             assert bench.archived(copy) == EXPIRED, moment
-            bench.run("purge", "restore", url=copy)
+            bench.run(*RESTORE, url=copy)
             assert content(copy) == whole, moment
 
 
@@ -130,10 +156,32 @@ def test_without_archives_the_same_kill_does_lose(bench: Bench, engine_url: str)
 
 def test_a_restore_killed_at_any_commit_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
     whole = content(engine_url)
-    for moment in ("batch.before-commit:1", "batch.after-commit:1", "batch.before-commit:2", "batch.after-commit:2"):
+    with clone(engine_url) as undisturbed:
+        bench.run(*PURGE, url=undisturbed)
+        moments = bench.moments(RESTORE, undisturbed)
+    for moment in spread(moments, "restore"):
         with clone(engine_url) as copy:
             bench.run(*PURGE, url=copy)
-            bench.run("purge", "restore", url=copy, expected=KILLED, CHATCTL_FAIL_POINT=moment)
-            data = bench.run("purge", "restore", url=copy)
+            bench.killed(RESTORE, copy, moment)
+            bench.run(*RESTORE, url=copy)
             assert content(copy) == whole, moment
-            assert data["restored_chats"] == EXPIRED, moment
+
+
+def test_an_erasure_killed_at_any_moment_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
+    bench.run(*PURGE, url=engine_url)
+    with clone(engine_url) as undisturbed:
+        shutil.copytree(bench.archives(engine_url), bench.archives(undisturbed))
+        moments = bench.moments(ERASE, undisturbed)
+        erased = content(undisturbed)
+    assert {moment.partition(":")[0] for moment in moments} >= ARCHIVING
+    for moment in spread(moments, "erasure"):
+        with clone(engine_url) as copy:
+            shutil.copytree(bench.archives(engine_url), bench.archives(copy))
+            bench.killed(ERASE, copy, moment)
+            bench.run(*ERASE, url=copy)
+            assert content(copy) == erased, moment
+            assert bench.archived(copy) == EXPIRED - 1, moment
+            files = [path for path in bench.archives(copy).glob("*/*") if path.name != MANIFEST]
+            assert len(files) == 2, moment
+            bench.run(*RESTORE, url=copy)
+            assert len(content(copy)["conversations"]) == EXPIRED, moment
