@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from tests.support.cli import Cli, Completed, clean_environment, run_in_process
 from tests.support.databases import Databases
 from tests.support.memory import folder_in_memory
@@ -34,6 +35,9 @@ def pytest_configure() -> None:
     if "TMPDIR" not in os.environ and (folder := folder_in_memory()):
         os.environ["TMPDIR"] = folder
         tempfile.tempdir = None  # pytest has asked already
+    # How long an example takes says more about the machine's other work than about the example.
+    settings.register_profile("chatctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("chatctl")
 
 
 #: A fixture's name → the mark of a test that uses it.
