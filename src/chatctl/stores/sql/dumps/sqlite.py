@@ -34,7 +34,7 @@ class SQLiteDumper(Dumper):
     def dump(self, folder: Path, options: DumpOptions) -> Dumped:
         """Copies the file, checks the copy, and packs it."""
         with _temporary(folder) as copy:
-            with self._open(read_only=True) as source, _connect(copy) as target:
+            with self._open(read_only=True) as source, _connect(copy) as target, _room_for_a_copy(folder):
                 source.backup(target)
                 self._trim(target, options.tables)
                 _check(target, self.database.where)
@@ -208,6 +208,22 @@ def _check(connection: sqlite3.Connection, where: str) -> None:
 def _connect(file: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(file)) as connection:
         yield connection
+
+
+@contextmanager
+def _room_for_a_copy(folder: Path) -> Iterator[None]:
+    """Says which disk is full: only the copy is written to, but SQLite's error doesn't tell."""
+    try:
+        yield
+    except sqlite3.OperationalError as problem:
+        if problem.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and not (
+            problem.sqlite_errorcode == sqlite3.SQLITE_IOERR_READ
+        ):
+            raise DiskFullError(
+                f"{folder}: no space is left for a copy of the database.",
+                hint="Free some space (chatctl backup prune), then run it again.",
+            ) from problem
+        raise
 
 
 @contextmanager
