@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.support.cli import Cli, Completed
 
+from chatctl.render.pages.html import cell
 from chatctl.services.runs.history import history
 from chatctl.services.runs.target import RunsTarget
 from chatctl.stores.sql.database import Database
@@ -98,8 +99,39 @@ def test_the_page_of_a_run_says_what_happened(regrouped: str, invoke: Invoke, tm
     assert "svg" in read(tmp_path / "run.html").seen
     for shown in (regrouped, "regroup run", "Rows a second", "Milliseconds a batch", "Phases"):
         assert shown in text
+    # What was verified, and how the tables grew, beside it.
+    assert 'messages unchanged</td><td class="n">yes</td>' in text
+    assert re.search(r"<td>chats</td><td class=\"n\">0</td><td class=\"n\">[1-9][0-9,]*</td>", text)
     # Both widths are drawn.
     assert text.count('class="wide"') == text.count('class="narrow"') > 0
+
+
+def test_the_page_of_a_migration_shows_its_statements_as_they_were_written(
+    regrouped: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    runs = invoke("runs", "list", "-o", "json").json["data"]["runs"]
+    (migration,) = [run["run_id"] for run in runs if run["command"] == "migrate up"]
+
+    assert invoke("runs", "report", migration, "--html", tmp_path / "up.html").exit_code == 0
+
+    read(tmp_path / "up.html")
+    text = (tmp_path / "up.html").read_text()
+    assert "CREATE TABLE chats (\n" in text
+    assert 'differences from the recorded schema</td><td class="n">yes</td>' in text
+    assert re.search(r"<td>messages</td><td class=\"n\">600</td><td class=\"n\">600</td>", text)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12_804.25, "12,804"), (0.15, "0.15"), (1_234_567, "1,234,567"), (None, ""), (True, "yes"),
+        ("a\n\tb", "a\n  b"), ("2026-11-29T17:28:38.652726+00:00", "2026-11-29 17:28:38 UTC"),
+        ("2026-11-29T17:28:38Z", "2026-11-29 17:28:38 UTC"),
+        ("bad\x1b[31m", "bad\\x1b[31m"),
+    ],
+)  # fmt: skip
+def test_a_cell_is_readable(value: object, shown: str) -> None:
+    assert cell(value) == shown
 
 
 def add_batches(file: Path, run_id: str, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -124,9 +125,13 @@ def report(ctx: typer.Context, run_id: RunId, html: Html = None) -> None:
         result = service(target, run_id)
         if html is not None:
             from chatctl.render.pages.run import run_page
+            from chatctl.services.runs import proving
             from chatctl.services.runs.history import history
 
-            write_page(ctx, html, run_page(result.data, history(target, run_id)))
+            regrouping, migrating = partial(wiring.regroup, read_only=True), partial(wiring.migration, read_only=True)
+            checks = proving.verification(target.get(run_id), regrouping, migrating)
+            sizes = proving.sizes(target, run_id, wiring.layout)
+            write_page(ctx, html, run_page(result.data, history(target, run_id), sizes, checks))
         return result
 
     run(ctx, "runs report", work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +15,15 @@ KEY = "restore_point"
 class RestorePoint:
     """`at` is the database's clock (aware, UTC), `backup` the ID of the backup that was taken first.
 
-    A migration also says which `revision` the database had (None: none) and its `schema` as a snapshot.
+    A migration also says which `revision` the database had (None: none) and its `schema` as a snapshot. `sizes` are the
+    rows and bytes of each table of the application, as far as the server's own statistics know them.
     """
 
     at: datetime
     backup: str | None = None
     revision: str | None = None
     schema: Mapping[str, str] | None = None
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For a run's totals, under `KEY`."""
@@ -30,6 +32,7 @@ class RestorePoint:
             "backup": self.backup,
             "revision": self.revision,
             "schema": dict(self.schema) if self.schema is not None else None,
+            "sizes": {table: list(size) for table, size in self.sizes.items()},
         }
 
     @classmethod
@@ -38,4 +41,5 @@ class RestorePoint:
         raw = totals.get(KEY)
         if not isinstance(raw, Mapping):
             return None
-        return cls(datetime.fromisoformat(raw["at"]), raw["backup"], raw["revision"], raw["schema"])
+        sizes = {table: (rows, size) for table, (rows, size) in raw.get("sizes", {}).items()}
+        return cls(datetime.fromisoformat(raw["at"]), raw["backup"], raw["revision"], raw["schema"], sizes)

@@ -283,6 +283,11 @@ class Layout(Declared):
         return {key: entity for key, entity in self.entities.items() if entity.exists_at(phase)}
 
     @property
+    def tables(self) -> set[str]:
+        """The names of its tables, in every phase."""
+        return {entity.table for entity in self.entities.values()}
+
+    @property
     def starts_empty(self) -> bool:
         """Whether the legacy state is a database without any of the layout's tables."""
         return not self.entities_at(Phase.LEGACY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,6 +12,8 @@ from chatctl.render.cells import for_people
 
 #: Nothing may be fetched or run, whatever a text in the page says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 
 #: A text that is longer may be broken anywhere.
 _LONG = 24
@@ -34,6 +37,7 @@ p { margin: .25rem 0 .75rem; } .soft { color: var(--soft); font-size: .875rem; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; } td.n, th.n { text-align: right;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
+td { white-space: pre-line; } td.long { min-width: 9rem; }
 .facts td, td.long { overflow-wrap: anywhere; } table.facts th { width: 12rem; max-width: 40%; }
 .state { display: inline-block; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem;
   font-size: .85rem; }
@@ -96,7 +100,7 @@ def tiles(values: Mapping[str, Any]) -> Html:
 def facts(values: Mapping[str, Any]) -> Html:
     """Labels with values."""
     lines = "".join(
-        f"<tr><th>{escape(str(label))}</th><td>{escape(for_people(value))}</td></tr>" for label, value in values.items()
+        f"<tr><th>{escape(str(label))}</th><td>{escape(cell(value))}</td></tr>" for label, value in values.items()
     )
     return Html(f'<div class="scroll"><table class="facts">{lines}</table></div>' if lines else "")
 
@@ -105,15 +109,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:
     """A table; numbers stand to the right."""
     if not rows:
         return Html("")
-    numeric = [all(isinstance(row[at], int | float) for row in rows) for at in range(len(columns))]
+    known = [[row[at] for row in rows if row[at] is not None] for at in range(len(columns))]
+    numeric = [all(isinstance(value, int | float) for value in values) and bool(values) for values in known]
     long = [any(len(str(row[at])) > _LONG for row in rows) for at in range(len(columns))]
     classes = ["n" if right else "long" if wide else "" for right, wide in zip(numeric, long, strict=True)]
     mark = [f'<{{0}} class="{name}">' if name else "<{0}>" for name in classes]
     head = "".join(f"{mark[at].format('th')}{escape(name)}</th>" for at, name in enumerate(columns))
     body = "".join(
-        "<tr>"
-        + "".join(f"{mark[at].format('td')}{escape(number(value))}</td>" for at, value in enumerate(row))
-        + "</tr>"
+        "<tr>" + "".join(f"{mark[at].format('td')}{escape(cell(value))}</td>" for at, value in enumerate(row)) + "</tr>"
         for row in rows
     )
     return Html(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
@@ -124,8 +127,18 @@ def paragraph(text: str, kind: str = "") -> Html:
     return Html(f'<p class="{escape(kind)}">{escape(text)}</p>')
 
 
+def cell(value: Any) -> str:
+    """What stands in a table: texts on as many lines as they have, instants to the second, numbers as `number` says."""
+    if isinstance(value, str):
+        instant = _INSTANT.fullmatch(value)
+        if instant:
+            return f"{instant[1]} {instant[2]} UTC"
+        return "\n".join(for_people(line) for line in value.expandtabs(2).splitlines())
+    return number(value)
+
+
 def number(value: Any) -> str:
     """A number with its thousands parted; anything else as tables show it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return for_people(value)
-    return f"{value:,}" if isinstance(value, int) or (value == int(value) and abs(value) >= 1000) else f"{value:,.4g}"
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:,.4g}"

@@ -8,19 +8,22 @@ from typing import Any
 
 from chatctl.render.blocks import label
 from chatctl.render.pages.charts import Series, lines, spans
-from chatctl.render.pages.html import Html, facts, heading, page, paragraph, section, table, tiles
+from chatctl.render.pages.html import Html, cell, facts, heading, page, paragraph, section, table, tiles
 
 _FIGURES = ("phase", "batches", "rows", "seconds", "rows_per_second", "average_ms", "slowest_ms")
 _KINDS = {"done": "good", "running": "", "paused": "warn", "partial": "warn", "interrupted": "warn"}
 
 
-def run_page(data: Mapping[str, Any], history: Mapping[str, Any]) -> str:
-    """The page of what `runs report` answers, and of the run's history."""
-    return page(f"{data['command']} {data['run_id']}", _parts(data, history))
+Rows = Sequence[Mapping[str, Any]]
 
 
-def _parts(data: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[Html]:
-    under = f"Run {data['run_id']} of {data['layout']}, by {data['by']} on {data['host']}, {data['started']}"
+def run_page(data: Mapping[str, Any], history: Mapping[str, Any], sizes: Rows = (), checks: Rows = ()) -> str:
+    """The page of what `runs report` answers, of the run's history, of its tables' sizes and of what was verified."""
+    return page(f"{data['command']} {data['run_id']}", _parts(data, history, sizes, checks))
+
+
+def _parts(data: Mapping[str, Any], history: Mapping[str, Any], sizes: Rows, checks: Rows) -> Iterator[Html]:
+    under = f"Run {data['run_id']} of {data['layout']}, by {data['by']} on {data['host']}, {cell(data['started'])}"
     yield heading(data["command"], state=data["status"], kind=_KINDS.get(data["status"], "bad"), under=under)
     if data["error"]:
         yield paragraph(data["error"], "bad")
@@ -28,6 +31,9 @@ def _parts(data: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[Html
     yield section("Over time", *_charts(history["steps"], history["step_seconds"]))
     yield section("Phases", _when(data["phases"]), _rows(data["phases"], *_FIGURES))
     yield section("Result", facts({label(key): value for key, value in data["totals"].items()}))
+    named = [{**check, "check": label(check["name"])} for check in checks]
+    yield section("Verification", _rows(named, "check", "ok", "expected", "actual"))
+    yield section("Sizes", _rows(sizes, "table", "rows_before", "rows_now", "bytes_before", "bytes_now"))
     for key, value in history["details"].items():
         yield section(label(key).capitalize(), _detail(value))
     yield section("Statements", _rows(data["statements"], "revision", "sql", "state", "seconds"))
@@ -37,7 +43,7 @@ def _parts(data: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[Html
     yield section("Plan", facts(history["plan"]))
 
 
-def _when(phases: Sequence[Mapping[str, Any]]) -> Html:
+def _when(phases: Rows) -> Html:
     """When each phase was at work, in seconds from the first one's beginning."""
     times = [
         (item["phase"], datetime.fromisoformat(item["began"]), datetime.fromisoformat(item["ended"])) for item in phases
@@ -63,7 +69,7 @@ def _figures(data: Mapping[str, Any]) -> Html:
     )
 
 
-def _charts(steps: Sequence[Mapping[str, Any]], width: float | None) -> Iterator[Html]:
+def _charts(steps: Rows, width: float | None) -> Iterator[Html]:
     if width is None or len(steps) < 2:
         return
     rate = [(step["at_seconds"], step["rows"] / width) for step in _without_gaps(steps, width)]
@@ -88,7 +94,7 @@ def _at_work(step: Mapping[str, Any], width: float) -> float:
     return worked / width
 
 
-def _without_gaps(steps: Sequence[Mapping[str, Any]], width: float) -> Iterator[Mapping[str, Any]]:
+def _without_gaps(steps: Rows, width: float) -> Iterator[Mapping[str, Any]]:
     """The steps, and those between them in which nothing was committed: a throttle's pause is a rate of nought."""
     expected = steps[0]["at_seconds"]
     for step in steps:
@@ -107,7 +113,7 @@ def _detail(value: Any) -> Html:
     return paragraph(", ".join(str(item) for item in value))
 
 
-def _rows(items: Sequence[Mapping[str, Any]], *keys: str) -> Html:
+def _rows(items: Rows, *keys: str) -> Html:
     return table([label(key) for key in keys], [[item.get(key) for key in keys] for item in items])
 
 

@@ -239,7 +239,8 @@ def start_run(target: MigrationTarget, plan: MigrationPlan, take_backup: Callabl
     with target.database.begin() as connection:
         run = runs.start(connection, kind, target.name, "schema", plan.options.as_json(), plan.fingerprint)
         at, schema = target.database.dialect.now(connection), plan.whereabouts.snapshot
-        point = RestorePoint(at, backup, plan.whereabouts.revision, schema)
+        sizes = target.database.dialect.plain_sizes(connection, plan.whereabouts.tables)
+        point = RestorePoint(at, backup, plan.whereabouts.revision, schema, sizes)
         started = {"schema_before": before, "from": plan.whereabouts.revision, KEY: point.as_json()}
         runs.note(connection, run.id, started)
         return runs.get(connection, run.id)

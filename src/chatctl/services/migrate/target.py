@@ -61,7 +61,7 @@ class MigrationTarget:
     @property
     def tables(self) -> set[str]:
         """The names of the layout's tables, in every phase."""
-        return {entity.table for entity in self.layout.entities.values()}
+        return self.layout.tables
 
     def snapshot(self, connection: sa.Connection) -> dict[str, str]:
         """The schema of the layout's tables, as it is now."""

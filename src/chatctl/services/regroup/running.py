@@ -162,7 +162,8 @@ def _begin(
             check_fresh(make_plan(target, connection, grouping).data, saved_plan)
         now = target.database.dialect.now(connection)
         before = Baseline(target.compared(connection, scheme), now - timedelta(seconds=_SETTLED_SECONDS))
-    point = RestorePoint(now, take_backup() if take_backup else None)
+        sizes = target.database.dialect.plain_sizes(connection, target.layout.tables)
+    point = RestorePoint(now, take_backup() if take_backup else None, sizes=sizes)
     fingerprint = saved_plan["fingerprint"] if saved_plan else None
     with target.database.begin() as connection:
         run = runs.start(connection, KIND, target.layout.name, LOCK, grouping.as_json(), fingerprint)

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatctl.domain.instants import iso
+from chatctl.domain.restore_points import KEY
 from chatctl.services.runs.reporting import of_run
 from chatctl.services.runs.target import RunsTarget
 from chatctl.stores.sql.journal import Run
@@ -26,6 +27,9 @@ def history(target: RunsTarget, run_id: str) -> dict[str, Any]:
         timeline = _timeline(target, connection, run)
         slowest = _slowest(target, connection, run)
     details = {key: value for key, value in run.totals.items() if isinstance(value, dict | list) and value}
+    # The schema is as long as the application has columns, and the sizes have a table of their own.
+    if KEY in run.totals:
+        details[KEY] = {name: run.totals[KEY].get(name) for name in ("at", "backup", "revision")}
     plan = {"plan": run.plan_fingerprint, "scope": run.scope, "chatctl": run.chatctl_version}
     return {**timeline, "slowest_batches": slowest, "details": details, "plan": plan}
 

@@ -6,7 +6,7 @@ The contract suite (tests/contract) runs unchanged against every dialect.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -136,6 +136,11 @@ class Dialect(ABC):
         self, connection: sa.Connection, names: Sequence[str], schema: str | None = None
     ) -> dict[str, TableSize]:
         """Rows and bytes (with indexes) of each table in `names` that exists; estimates, except on SQLite."""
+
+    def plain_sizes(self, connection: sa.Connection, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """The rows and bytes of each table in `names` that exists, as numbers alone."""
+        sizes = self.table_sizes(connection, sorted(names))
+        return {name: (size.rows, size.bytes) for name, size in sizes.items()}
 
     def qualified(self, schema: str | None) -> str | None:
         """The schema to give SQLAlchemy for `schema`, or None where the engine has none."""
