@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sqlite3
 import time
@@ -19,7 +20,9 @@ from tests.doctor.conftest import Doctor
 from tests.support.accounts import account, execute
 from tests.support.cli import Completed
 from tests.support.permissions import make_permissions
-from tests.support.servers import MariaDBServer, RedisServer
+from tests.support.processes import ServerUnavailableError
+from tests.support.replicas import PostgreSQLPrimary, PostgreSQLReplica
+from tests.support.servers import MariaDBServer, RedisServer, without
 
 from chatctl.services.doctor.checking import CHECKS
 
@@ -164,6 +167,58 @@ def test_a_server_whose_clock_is_wrong_that_is_read_only_unencrypted_or_behind(
         cursor.execute("STOP SLAVE")
         expect(doctor, "replica-lag", "finding")
         cursor.execute("START SLAVE")
+
+
+@pytest.mark.slow  # two servers of its own; what the checks ask MariaDB is asked each time
+@pytest.mark.postgresql
+def test_a_postgresql_server_that_is_unencrypted_or_not_followed(
+    doctor: Doctor, address: str, certificate: tuple[Path, Path]
+) -> None:
+    try:
+        primary = EncryptedPrimary(certificate)
+    except ServerUnavailableError as problem:
+        without("postgresql", str(problem))
+    with primary:
+        url = sa.make_url(primary.url).set(host=address)
+        doctor.set(database=url.update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False))
+        expect(doctor, "database-tls", "finding")
+        doctor.set(database=url.update_query_dict({"sslmode": "require"}).render_as_string(hide_password=False))
+        expect(doctor, "database-tls", "ok")
+        expect(doctor, "database-clock", "ok")
+
+        doctor.replica = primary.url
+        expect(doctor, "replica-lag", "finding")
+        with PostgreSQLReplica(primary) as replica:
+            doctor.replica = replica.url
+            wait_for(lambda: doctor.state("replica-lag") == "ok")
+            doctor.set(database=replica.url)
+            expect(doctor, "database-writable", "finding")
+            replica.hold()
+            execute(primary.url, ["CREATE TABLE later (id integer)"])
+            doctor.limits = {"lag_seconds": 0.5}
+            wait_for(lambda: doctor.state("replica-lag") == "finding")
+            replica.release()
+            wait_for(lambda: doctor.state("replica-lag") == "ok")
+            primary.kill()
+            wait_for(lambda: doctor.state("replica-lag") == "finding")
+            assert "receives nothing" in doctor.detail
+
+
+class EncryptedPrimary(PostgreSQLPrimary):
+    """A primary that speaks TLS and answers on every address."""
+
+    def __init__(self, certificate: tuple[Path, Path]) -> None:
+        self._certificate = certificate
+        super().__init__({"listen_addresses": "*", "ssl": "on"})
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        for name, file in zip(("server.key", "server.crt"), self._certificate, strict=True):
+            shutil.copy(file, self.data / name)
+            (self.data / name).chmod(0o600)
+            self._own(self.data / name)
+        access = "local all all scram-sha-256\nhost all,replication all all scram-sha-256\n"
+        (self.data / "pg_hba.conf").write_text(access)
 
 
 @both("privileges-migrate", "privileges-regroup", "privileges-purge", "privileges-backup", "privileges-counters")

@@ -90,7 +90,8 @@ def _mysql_replication(connection: sa.Connection) -> Replication | None:
 def _postgresql_replication(connection: sa.Connection) -> Replication | None:
     recovering, seconds, received = connection.exec_driver_sql(
         "SELECT pg_is_in_recovery(), CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
-        " ELSE EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp()) END,"
+        # One that has replayed nothing yet is behind for as long as it runs.
+        " ELSE EXTRACT(EPOCH FROM now() - COALESCE(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END,"
         " EXISTS (SELECT 1 FROM pg_stat_wal_receiver)"
     ).one()
     if not recovering:
