@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chatctl.cli import exit_codes
@@ -63,10 +63,21 @@ app = typer.Typer(
 app.callback()(declare)
 
 
+def _spare_conversion() -> None:
+    """Lets Typer take values as they are, for a shell that asks what may come next: nothing is run.
+
+    To convert even what nobody gave it loads pydantic, which takes longer than everything else.
+    """
+    for kind in (TyperArgument, TyperOption):
+        kind.process_value = lambda _self, _context, value: value  # type: ignore[assignment]  # called by position
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (the process's own where `arguments` is None) and returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     invocation = Invocation(arguments=given)
+    if "_CHATCTL_COMPLETE" in os.environ:
+        _spare_conversion()
     try:
         code = get_command(app).main(given, PROGRAM, standalone_mode=False, obj=invocation)
     except typer.TyperException as problem:
