@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -152,3 +154,71 @@ def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(ru
 
     assert (done.exit_code, done.json["data"]["messages_moved"]) == (0, before), done
     assert regroup(run_cli, url, "verify").exit_code == 0
+
+
+@pytest.mark.parametrize("kind", [
+    pytest.param("own_mariadb", marks=pytest.mark.mysql), pytest.param("own_postgresql", marks=pytest.mark.postgresql)
+])  # fmt: skip
+def test_a_servers_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(
+    run_cli: Invoke, kind: str, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue(kind)
+    url = server.databases.create_database()
+    with full_soon(server, sa.make_url(url).database or "", kind) as folder:
+        mentored = flat(url, 3000, "x" * 300)
+        before = mentored.fingerprints(chats=False)
+        mentored.target.journal.ensure()
+        mentored.close()
+        ballast = folder / "ballast"
+        free = os.statvfs(folder)
+        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - 300_000))
+
+        refused = regroup(run_cli, url, "run", "--gap", "6h", "--batch-size", "300")
+        assert (refused.exit_code, refused.json["errors"][0]["code"]) == (13, "disk_full"), refused
+        ballast.unlink()
+        done = regroup(run_cli, url, "run", "--gap", "6h")
+
+        assert (done.exit_code, done.json["data"]["messages_moved"]) == (0, before["messages"][0]), done
+        assert regroup(run_cli, url, "verify").exit_code == 0
+        server.stop()
+
+
+@contextmanager
+def full_soon(server: Any, database: str, kind: str) -> Iterator[Path]:
+    """Keeps that database of the server's on a file system of 24 MB; the rest, logs above all, stays where it is."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    folder = server.data / database if kind == "own_mariadb" else server.folder / "small"
+    folder.mkdir(exist_ok=True)
+    owner = server.data.stat()
+    options = f"size=24m,uid={owner.st_uid},gid={owner.st_gid},mode=0700"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("this root may not mount")
+    try:
+        if kind == "own_postgresql":
+            with server.connect(autocommit=True) as connection:
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+                connection.execute(f'ALTER DATABASE "{database}" SET TABLESPACE small')
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_table_with_no_rows_is_nothing_to_do(run_cli: Invoke, sqlite_url: str) -> None:
+    Mentored(sqlite_url).close()
+
+    planned, done = regroup(run_cli, sqlite_url, "plan"), regroup(run_cli, sqlite_url, "run", "--gap", "6h")
+
+    assert (planned.exit_code, planned.json["data"]["messages_to_move"]) == (0, 0)
+    assert (done.exit_code, done.json["data"]["messages_moved"], done.json["data"]["chats_created"]) == (0, 0, 0)
+    assert regroup(run_cli, sqlite_url, "verify").exit_code == 0
+    assert regroup(run_cli, sqlite_url, "undo", "--confirm", "default").exit_code == 0
+
+
+def test_outside_of_its_window_a_run_exits_12_and_moves_nothing(run_cli: Invoke, sqlite_url: str) -> None:
+    flat(sqlite_url).close()
+
+    early = regroup(run_cli, sqlite_url, "run", "--window", "00:00-00:00")
+
+    assert (early.exit_code, early.json["status"]) == (12, "partial")
+    assert regroup(run_cli, sqlite_url, "run").json["data"]["messages_moved"] == 60

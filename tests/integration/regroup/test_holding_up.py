@@ -18,7 +18,7 @@ from tests.support.servers import without
 
 from chatctl.domain.result import Outcome, Result
 from chatctl.errors import InterruptedRunError, StoppedEarlyError
-from chatctl.services.regroup import running
+from chatctl.services.regroup import driving, running
 from chatctl.services.regroup.driving import Crew
 from chatctl.services.regroup.target import Request
 from chatctl.services.runs import steering
@@ -228,6 +228,21 @@ def test_it_waits_for_a_replica_that_is_behind_and_says_so(mentored: Mentored, t
 
     assert (done.outcome, done.data["messages_moved"]) == (Outcome.DONE, MESSAGES)
     assert "Waiting while the replica is more than 60 s behind." in told
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_where_the_server_is_to_be_spared_batches_are_small(
+    mentored: Mentored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = start(mentored, crew()).data["batches"]
+    mentored.undo()
+    monkeypatch.setattr(driving, "_FIRST_GENTLE_BATCH", 10)
+    target = replace(mentored.target, journal=Journal(mentored.database, thresholds=Thresholds(statement_ms=60_000)))
+
+    done = running.start(target, target.grouping(Request()), crew())
+
+    assert done.data["messages_moved"] == MESSAGES
+    assert done.data["batches"] > plain + 4
 
 
 @pytest.mark.slow

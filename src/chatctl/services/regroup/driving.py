@@ -18,14 +18,17 @@ from chatctl.domain.progress import Progress, StopSignal
 from chatctl.errors import RepeatedKeyError, UsageError
 from chatctl.services.regroup.target import RegroupTarget
 from chatctl.stores.sql.batches import BatchRunner, Pace, RunTotals
-from chatctl.stores.sql.batches.gate import Gate, Limits
+from chatctl.stores.sql.batches.gate import Gate, Limits, Resting
 from chatctl.stores.sql.batches.patience import patiently
 from chatctl.stores.sql.batches.ranges import Ranges, added
 from chatctl.stores.sql.journal import Run
 from chatctl.stores.sql.regroup.phase import Phase
+from chatctl.stores.sql.thresholds import Thresholds
 
 #: How long to wait before looking again whether other workers are through.
 _WAIT_SECONDS = 0.3
+#: How long a batch takes, and how many rows the first one has, where the server is to be spared.
+_GENTLE_MS, _FIRST_GENTLE_BATCH = 100, 500
 
 
 @dataclass(frozen=True)
@@ -108,20 +111,23 @@ class Driver:
                 result.result()
 
     def _worker(self, number: str, phase: Phase) -> BatchRunner:
+        journal, dialect = self._target.journal, self._database.dialect
+        # Whoever says what the server has to be spared lives with a slower run.
+        gentle = journal.thresholds != Thresholds()
         return BatchRunner(
-            self._target.journal,
+            journal,
             number,
             phase,
             pace=Pace(
-                start=phase.first_batch,
-                target_ms=max(phase.target_ms, self._database.dialect.batch_ms),
-                largest=min(phase.largest_batch, self._database.dialect.batch_rows),
+                start=min(phase.first_batch, _FIRST_GENTLE_BATCH) if gentle else phase.first_batch,
+                target_ms=_GENTLE_MS if gentle else max(phase.target_ms, dialect.batch_ms),
+                largest=min(phase.largest_batch, dialect.batch_rows),
                 fixed=self._crew.batch_size,
             ),
             progress=self._crew.progress,
             stop=self._crew.stop,
             guard=self._crew.guard,
-            gate=self._gate,
+            gate=Resting(self._gate) if gentle else self._gate,
         )
 
     def _share_out(self, number: str, phase: Phase) -> None:

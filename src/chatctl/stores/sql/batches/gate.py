@@ -95,6 +95,22 @@ class Gate:
             raise StoppedEarlyError(f"The time window {window[0]:%H:%M} to {window[1]:%H:%M} is closed.")
 
 
+class Resting:
+    """A gate that lets the server rest for as long as the last batch took, then asks `gate`. One for each worker."""
+
+    def __init__(self, gate: Callable[[], bool]) -> None:
+        self._gate = gate
+        self._since: float | None = None
+
+    def __call__(self) -> bool:
+        """Whether the run may go on."""
+        if self._since is not None:
+            time.sleep(time.monotonic() - self._since)
+        may_go_on = self._gate()
+        self._since = time.monotonic()
+        return may_go_on
+
+
 def _inside(now: clock_time, opens: clock_time, closes: clock_time) -> bool:
     if opens <= closes:
         return opens <= now < closes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -37,6 +38,9 @@ _BY_NUMBER: dict[type[errors.ChatctlError], tuple[int, ...]] = {
     ),
 }  # fmt: skip
 _KINDS = {number: kind for kind, numbers in _BY_NUMBER.items() for number in numbers}
+
+#: A full disk has many numbers of its own, and these of the operating system or the storage engine in its text.
+_DISK_FULL = re.compile(r"\b(?:errno|error):? (?:28|135)\b|No space left on device")
 
 _STRICT = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
@@ -88,6 +92,8 @@ class MySQL(Dialect):
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         if number in (2003, 2013) and "refused" not in str(error) and "Lost connection" in str(error):
             return errors.ConnectionLostError
+        if number not in _KINDS and _DISK_FULL.search(str(error)):
+            return errors.DiskFullError
         return _KINDS.get(number, errors.ConnectionLostError if number == 0 else errors.DatabaseError)
 
     def now(self, connection: sa.Connection) -> datetime:
