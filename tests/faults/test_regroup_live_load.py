@@ -155,9 +155,9 @@ def test_the_application_hardly_notices(run_cli: Cli, engine_url: str, gap: str,
         begin = len(application.done)
         time.sleep(QUIET_SECONDS)
         quiet, before = application.p99(begin), len(application.done)
-        first = run_cli("regroup", "run", "--gap", gap, "--output", "json").json
+        first = run_cli("regroup", "run", "--gap", gap, "--output", "json", timeout_seconds=900).json
         busy = application.p99(before)
-    rest = run_cli("regroup", "run", "--gap", gap, "--output", "json").json
+    rest = run_cli("regroup", "run", "--gap", gap, "--output", "json", timeout_seconds=900).json
     slowest = max(seconds for _, seconds in application.done[before:])
 
     assert (first["exit_code"], rest["exit_code"]) == (0, 0)
@@ -172,7 +172,7 @@ def test_the_application_hardly_notices(run_cli: Cli, engine_url: str, gap: str,
     log.warning(
         "%d messages moved in %.0f s and %d passes; of %d written meanwhile %d were left to a second run",
         first["data"]["messages_moved"], first["data"]["seconds"], first["data"]["passes"],
-        len(application.done) - before, rest["data"]["messages_moved"] - first["data"]["messages_moved"],
+        len(application.done) - before, rest["data"]["messages_moved"],
     )  # fmt: skip
     mentored.close()
     if not mentored.database.dialect.in_process:
