@@ -26,6 +26,8 @@ from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.locks import RunLock
 
 CONTENDERS = 20
+#: A busy machine may take long to start a process.
+PATIENCE_SECONDS = 120
 SERVERS = [
     pytest.param("mariadb", marks=pytest.mark.mysql),
     pytest.param("postgresql", marks=pytest.mark.postgresql),
@@ -96,12 +98,16 @@ def _pause_and_replace(url: str, run_cli: Cli, pause_seconds: float, lease_secon
     with _holder(url, run_cli, lease_seconds) as holder:
         holder.send_signal(signal.SIGSTOP)
         time.sleep(pause_seconds)
-    taken_over = run_cli("-o", "json", "migrate", "up", env=_settings(url, lease_seconds))
-    assert taken_over.exit_code == 0, taken_over
-    assert taken_over.json["data"]["resumed"] is True
-    before = _everything(url)
-    holder.send_signal(signal.SIGCONT)
-    _, stderr = holder.communicate(timeout=60)
+    try:
+        taken_over = run_cli("-o", "json", "migrate", "up", env=_settings(url, lease_seconds))
+        assert taken_over.exit_code == 0, taken_over
+        assert taken_over.json["data"]["resumed"] is True
+        before = _everything(url)
+        holder.send_signal(signal.SIGCONT)
+        _, stderr = holder.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        # One that is still stopped would stay so for ever.
+        holder.kill()
     assert holder.returncode in (5, 6), stderr
     assert _everything(url) == before
 
@@ -149,21 +155,24 @@ def _holder(url: str, run_cli: Cli, lease_seconds: float) -> Iterator[subprocess
             raise
     database.close()
     if holder.poll() is None and _state(holder.pid) != "T":
-        holder.communicate(timeout=60)
+        holder.communicate(timeout=PATIENCE_SECONDS)
 
 
 def _wait_for_attempt(url: str) -> None:
     """Until the first revision is applied: the next one waits for the blocked table."""
     database = Database(url)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with database.connect() as connection:
-            if sa.inspect(connection).has_table("chats"):
-                break
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not _has_chats(database):
+        assert time.monotonic() < deadline, "the first revision was not applied"
         time.sleep(0.05)
     # It is in the middle of trying by then, or between two tries.
     time.sleep(1)
     database.close()
+
+
+def _has_chats(database: Database) -> bool:
+    with database.connect() as connection:
+        return sa.inspect(connection).has_table("chats")
 
 
 def _state(pid: int) -> str:
