@@ -22,6 +22,7 @@ import pytest
 from tests.support.cli import clean_environment
 from tests.support.clones import clone, content
 from tests.support.legacy import make_legacy
+from tests.support.zygote import Zygote
 
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import take_snapshot
@@ -42,23 +43,27 @@ CONFIRM = ("--confirm", "default")
 
 @dataclass
 class Bench:
-    """Commands under strace, on databases that all have one store."""
+    """Commands, those that are killed under strace, on databases that all have one store."""
 
+    zygote: Zygote
     folder: Path
     store: Path
 
-    def run(self, url: str, *command: str, inject: str | None = None) -> tuple[int, Any]:
-        """The exit code and the answer, if there is one."""
-        traced = ["-e", f"inject={inject}", "-o", "/dev/null"] if inject else []
-        prefix = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", *traced] if inject else []
+    def run(self, url: str, *command: str) -> tuple[int, Any]:
+        """The exit code and the answer of an undisturbed command."""
+        done = self.zygote(*command, "--output", "json", env=self._settings(url))
+        return done.exit_code, json.loads(done.stdout)
+
+    def kill(self, url: str, *command: str, at: str) -> int:
+        """The exit code of one that is killed at that call, or whose tool is."""
+        prefix = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-e", f"inject={at}", "-o", "/dev/null"]
         return self._execute(url, [*prefix, sys.executable, "-m", "chatctl", *command, "--output", "json"])
 
     def calls(self, url: str, *command: str) -> list[str]:
         """Every call to kill at, as strace's expression: `fsync:signal=KILL:when=3`."""
         trace = self.folder / "trace"
         strace = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-o", str(trace)]
-        code, _ = self._execute(url, [*strace, sys.executable, "-m", "chatctl", *command, "--output", "json"])
-        assert code == 0
+        assert self._execute(url, [*strace, sys.executable, "-m", "chatctl", *command, "--output", "json"]) == 0
         seen: dict[str, Counter[str]] = defaultdict(Counter)
         for line in trace.read_text(errors="replace").splitlines():
             process, _, call = line.partition(" ")
@@ -70,16 +75,23 @@ class Bench:
             found += [f"{name}:signal=KILL:when={number}" for number in range(1, most + 1, -(-most // MOST) or 1)]
         return found
 
-    def _execute(self, url: str, arguments: list[str]) -> tuple[int, Any]:
-        settings = {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor", "CHATCTL_BACKUP_STORE": str(self.store)}
-        environment = {**clean_environment(self.folder), **settings, "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd=self.folder, check=False)
-        return done.returncode, json.loads(done.stdout) if done.stdout else None
+    def _settings(self, url: str) -> dict[str, str]:
+        return {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor", "CHATCTL_BACKUP_STORE": str(self.store)}
+
+    def _execute(self, url: str, arguments: list[str]) -> int:
+        environment = {**clean_environment(self.folder), **self._settings(url), "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(arguments, capture_output=True, env=environment, cwd=self.folder, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
+        yield started
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, tmp_path / "store")
+def bench(zygote: Zygote, tmp_path: Path) -> Bench:
+    return Bench(zygote, tmp_path, tmp_path / "store")
 
 
 @pytest.fixture
@@ -122,7 +134,7 @@ def test_a_create_killed_at_any_call_harms_no_other_backup(bench: Bench, legacy:
     assert code == 0
     for call in bench.calls(legacy, "backup", "create"):
         before = {path.name for path in bench.store.iterdir()}
-        code, _ = bench.run(legacy, "backup", "create", inject=call)
+        code = bench.kill(legacy, "backup", "create", at=call)
         kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
         for name in {path.name for path in bench.store.iterdir()} - before:
             whole = (bench.store / name / "manifest.json").exists()
@@ -143,7 +155,7 @@ def test_a_restore_killed_at_any_call_is_old_or_marked_and_finished_by_the_same_
         calls = bench.calls(copy, *command)
     for call in calls:
         with clone(legacy) as copy:
-            code, _ = bench.run(copy, *command, inject=call)
+            code = bench.kill(copy, *command, at=call)
             kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
             assert marked(copy) or state(copy) in (before, spoiled), call
             assert bench.run(copy, *command)[0] == 0, call
@@ -164,7 +176,7 @@ def test_a_rollback_killed_at_any_call_is_finished_by_the_same_command(
     for call in calls:
         with ExitStack() as stack:
             copy = stack.enter_context(clone(legacy))
-            code, _ = bench.run(copy, *command, inject=call)
+            code = bench.kill(copy, *command, at=call)
             kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
             again, answer = bench.run(copy, *command)
             assert again == 0, (call, answer)

@@ -78,8 +78,11 @@ def make_site(
 
 
 def redis_client(url: str, db: int = 0) -> redis.Redis:
-    """A client of one database of the server; the URL's own number would win over an argument."""
-    return redis.Redis.from_url(f"{url.rpartition('/')[0]}/{db}")
+    """A client of one database of the server; the URL's own number would win over an argument.
+
+    It waits as long as a backup may hold writes back.
+    """
+    return redis.Redis.from_url(f"{url.rpartition('/')[0]}/{db}", socket_timeout=120)
 
 
 def fill_redis(url: str) -> dict[tuple[int, str], bytes]:

@@ -78,13 +78,15 @@ class SqlPart:
 class RedisPart:
     """What a backup holds of Redis: keys by database number, and every counter as a plain number by its scope.
 
-    The keys of a cluster (`clustered`) have other names than those of a single server.
+    The keys of a cluster (`clustered`) have other names than those of a single server. `exact` says that writes were
+    held back from before the database was dumped until all of it was read: then both are of one point.
     """
 
     server: str
     databases: Mapping[str, int]
     counters: Mapping[str, int]
     clustered: bool = False
+    exact: bool = False
 
     @property
     def keys(self) -> int:

@@ -11,10 +11,10 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from chatctl import __version__
 from chatctl.domain.backups import Manifest, RedisPart, SqlPart, StoredFile, manifest_bytes
-from chatctl.domain.result import Result
+from chatctl.domain.result import Notice, Result
 from chatctl.errors import UnfinishedRunError, UnrecognisedDatabaseError
 from chatctl.observe.fail_points import fail_point
 from chatctl.services.backup.parts import ENVIRONMENT_FILE, REDIS_FILE, SQL, RedisSide, System, Work
@@ -66,7 +66,14 @@ def create(system: System, work: Work, request: CreateRequest) -> Result:
     the errors of the servers and of the repository, and those of the engine's tool with what it said.
     """
     manifest = take(system, work, request)
-    return Result(summary(manifest))
+    if request.pause_writes_ms is None or manifest.redis is None or manifest.redis.exact:
+        return Result(summary(manifest))
+    inexact = Notice(
+        "pause_ended_early",
+        f"{request.pause_writes_ms} ms were over before all was read: Redis may be ahead of the database.",
+        "No counter is behind it. For an exact point take another one with a longer --pause-writes.",
+    )
+    return Result(summary(manifest), warnings=(inexact,))
 
 
 def take(system: System, work: Work, request: CreateRequest) -> Manifest:
@@ -75,9 +82,10 @@ def take(system: System, work: Work, request: CreateRequest) -> Manifest:
     request.sealing.check()
     started, began = datetime.now(UTC), time.monotonic()
     with work.repository.begin(new_backup_id(started)) as draft, _workspace(draft, request.sealing) as folder:
-        with _still(system.redis, request.pause_writes_ms):
+        with _still(system.redis, request.pause_writes_ms) as is_still:
             sql = take_sql(system, folder, request, work) if request.with_sql else None
             reading = take_redis(system, system.redis, folder, work) if system.redis is not None else None
+            exact = is_still()
         _write_environment(folder, system, request.sealing)
         files = _stored(folder, draft, request.sealing)
         finished = datetime.now(UTC)
@@ -91,7 +99,7 @@ def take(system: System, work: Work, request: CreateRequest) -> Manifest:
             seconds=round(time.monotonic() - began, 3),
             files=files,
             sql=sql,
-            redis=reading.part if reading else None,
+            redis=replace(reading.part, exact=exact) if reading else None,
             issued=dict(reading.issued) if reading else {},
             recipients=request.sealing.recipients,
             reason=request.reason,
@@ -226,12 +234,12 @@ def _require_whole(system: System) -> None:
 
 
 @contextmanager
-def _still(redis: RedisSide | None, milliseconds: int | None) -> Iterator[None]:
+def _still(redis: RedisSide | None, milliseconds: int | None) -> Iterator[Callable[[], bool]]:
     if redis is None:
-        yield
+        yield lambda: False
         return
-    with redis.snapshot.writes_paused(milliseconds):
-        yield
+    with redis.snapshot.writes_paused(milliseconds) as is_still:
+        yield is_still
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,8 +42,8 @@ class Snapshot(Protocol):
     def load(self, records: Iterator[KeyRecord], *, replace: bool) -> Loaded:
         """Puts keys back, counters left out."""
 
-    def writes_paused(self, milliseconds: int | None) -> AbstractContextManager[None]:
-        """Holds back writes while the block runs, for at most so long."""
+    def writes_paused(self, milliseconds: int | None) -> AbstractContextManager[Callable[[], bool]]:
+        """Holds back writes while the block runs, for at most so long; tells whether they still are."""
 
 
 class RedisSide(CensusTaker, Protocol):

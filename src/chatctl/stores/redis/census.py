@@ -14,7 +14,7 @@ from typing import Any
 from chatctl.domain.session_ids import Scope
 from chatctl.stores.redis.client import Client, RedisServers
 from chatctl.stores.redis.keys import Keys, numbered
-from chatctl.stores.redis.scripts import run
+from chatctl.stores.redis.scripts import read
 
 #: Keys and members that one script looks at: small enough to stay far below ten milliseconds.
 KEYS_A_STEP = 500
@@ -77,7 +77,7 @@ def _scan(servers: RedisServers, client: Client, keys: Keys, census: Census) -> 
     arguments += [*(part for family in _INDEX_FAMILIES for part in _edges(keys, family))]
     cursor = "0"
     while True:
-        step = servers.attempt(partial(run, client, "census", [], [cursor, *arguments]))
+        step = servers.attempt(partial(read, client, "census", [], [cursor, *arguments]))
         cursor, highest, misnamed, foreign, indexes, records = step
         census.records += records
         census.misnamed += _pairs(misnamed)
@@ -100,7 +100,7 @@ def _claims(servers: RedisServers, client: Client, keys: Keys, waiting: list[_In
     now, later = waiting[:taken], waiting[taken:]
     arguments: list[str | int] = [MEMBERS_A_STEP, *_edges(keys, "chat_metadata")]
     arguments += [part for index in now for part in (index.key, index.prefix, index.user, index.cursor)]
-    cursors, found = servers.attempt(partial(run, client, "claims", [], arguments))
+    cursors, found = servers.attempt(partial(read, client, "claims", [], arguments))
     for position, session, owner in zip(found[::3], found[1::3], found[2::3], strict=True):
         census.claims.setdefault(session, set()).add(now[position].user)
         if owner:

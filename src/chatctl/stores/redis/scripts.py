@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from chatctl.stores.redis.client import Client
 
@@ -29,3 +29,16 @@ def run(client: Client, name: str, keys: list[str], arguments: list[str | int]) 
         return client.evalsha(digest, len(keys), *keys, *arguments)
     except NoScriptError:
         return client.eval(text, len(keys), *keys, *arguments)
+
+
+def read(client: Client, name: str, keys: list[str], arguments: list[str | int]) -> Any:
+    """What a script that only reads answers: from Redis 7 on it runs while a backup holds writes back."""
+    text, digest = _source(name)
+    try:
+        return client.evalsha_ro(digest, len(keys), *keys, *arguments)
+    except NoScriptError:
+        return client.eval_ro(text, len(keys), *keys, *arguments)
+    except ResponseError as problem:
+        if "unknown command" not in str(problem):
+            raise
+        return run(client, name, keys, arguments)

@@ -6,7 +6,7 @@ What is chatctl's own (guards, requests) is neither read nor written: it belongs
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -24,6 +24,7 @@ from chatctl.stores.redis.records import KeyRecord, Loaded
 _SCAN_COUNT = 1_000
 _PIPELINE = 200
 _OWN = "chatctl:"
+_PAUSES_FROM = 7
 #: These are raised, never replaced.
 COUNTER_FAMILIES = ("counter_general", "counter_project")
 
@@ -87,16 +88,27 @@ class RedisSnapshot:
         return loaded
 
     @contextmanager
-    def writes_paused(self, milliseconds: int | None) -> Iterator[None]:
-        """Holds back every write for at most so long (None: not at all): CLIENT PAUSE … WRITE."""
+    def writes_paused(self, milliseconds: int | None) -> Iterator[Callable[[], bool]]:
+        """Holds back every write for at most so long (None: not at all): CLIENT PAUSE … WRITE.
+
+        What it yields tells whether they have been held back until now. Raises ConfigurationError where the server is
+        too old: before Redis 7 it would hold back scripts that only read, and so ourselves.
+        """
         if milliseconds is None:
-            yield
+            yield lambda: False
             return
+        version = self.version()
+        if int(version.partition(".")[0]) < _PAUSES_FROM:
+            raise ConfigurationError(
+                f"{self._servers.where} is Redis {version}; --pause-writes needs Redis {_PAUSES_FROM} or newer.",
+                hint="Leave it out: a counter in a backup is never behind an ID in it.",
+            )
+        ends = time.monotonic() + milliseconds / 1000
         clients = list(self._servers.masters())
         for client in clients:
             self._servers.attempt(partial(client.execute_command, "CLIENT", "PAUSE", milliseconds, "WRITE"))
         try:
-            yield
+            yield lambda: time.monotonic() < ends
         finally:
             for client in clients:
                 self._servers.attempt(partial(client.execute_command, "CLIENT", "UNPAUSE"))
