@@ -65,13 +65,15 @@ class Wiring:
         return configured_layout(self.settings)
 
     def database(self, *, read_only: bool = False) -> Database:
-        """The SQL database; a read-only one refuses writes by itself."""
-        if not read_only and self.settings.entries["database"].is_default:
+        """The SQL database, one for all that write; a read-only one refuses writes by itself."""
+        return self.database_at(self.settings.database.reveal(), read_only=True) if read_only else self._writable
+
+    @cached_property
+    def _writable(self) -> Database:
+        if self.settings.entries["database"].is_default:
             # The embedded database may be the first thing that is kept in the data folder.
             self.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        database = Database(self.settings.database.reveal(), read_only=read_only)
-        self._opened.callback(database.close)
-        return database
+        return self.database_at(self.settings.database.reveal(), read_only=False)
 
     def transfer(self, *, read_only: bool = False) -> TransferTarget:
         """What import and export work on."""

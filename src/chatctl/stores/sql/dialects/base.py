@@ -311,6 +311,10 @@ class Dialect(ABC):
         Much cheaper than a digest, and good for one engine alone: to see that the same rows are still the same.
         """
 
+    def in_order(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """A query over tables that are better gone through in the order in which they stand there."""
+        return query
+
     def apart(self, rows: sa.Select[Any]) -> sa.Select[Any]:
         """A query whose expressions are computed once a row, also where another one groups its rows."""
         return rows

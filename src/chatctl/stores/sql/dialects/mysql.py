@@ -221,6 +221,10 @@ class MySQL(Dialect):
         texts = [sa.func.coalesce(column, "\0") if column.nullable else column for column in columns]
         return sa.func.crc32(sa.func.concat_ws("\x1f", *texts), type_=sa.BigInteger())
 
+    def in_order(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """STRAIGHT_JOIN: an index would be followed to rows all over a table that doesn't fit into memory."""
+        return query.prefix_with("STRAIGHT_JOIN")
+
     def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Texts as their bytes: most collations take upper case for lower, and blanks at the end for nothing."""
         if not isinstance(column.type, sa.String):

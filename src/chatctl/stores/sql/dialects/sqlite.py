@@ -33,6 +33,9 @@ _CHECKPOINT_PAGES = 10_000
 
 #: SQLite's own 2 MiB are too few for batches that touch rows all over a table.
 _CACHE_KIB = 64_000
+#: A look goes through a table once, and an index is sorted in as much memory again.
+_READING_CACHE_KIB = 16_000
+_SCHEMA_CACHE_KIB = 24_000
 
 _BY_ERROR_NAME: dict[str, type[errors.ChatctlError]] = {
     "SQLITE_BUSY": errors.RetryableError,
@@ -107,7 +110,7 @@ class SQLite(Dialect):
             connection.create_function("chatctl_hex", 1, _from_hex, deterministic=True)
             connection.create_function("chatctl_crc", 1, zlib.crc32, deterministic=True)
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB if read_only else _CACHE_KIB}")
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
@@ -158,6 +161,8 @@ class SQLite(Dialect):
         except Timeout:
             return False
         self._locks[name] = lock
+        # Its holder's connection does nothing else from now on, and what it has read would lie there.
+        connection.exec_driver_sql("PRAGMA shrink_memory")
         return True
 
     def unlock(self, connection: sa.Connection, name: str) -> None:
@@ -223,11 +228,13 @@ class SQLite(Dialect):
         # Inside a transaction the pragma would be ignored without a word.
         assert not connection.in_transaction()
         driver.cursor().execute("PRAGMA foreign_keys = OFF")
+        driver.cursor().execute(f"PRAGMA cache_size = -{_SCHEMA_CACHE_KIB}")
         try:
             yield
         finally:
             connection.rollback()
             driver.cursor().execute("PRAGMA foreign_keys = ON")
+            driver.cursor().execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
     def as_text(self, value: sa.ColumnElement[Any], *, whole: bool = False) -> sa.ColumnElement[str]:
         """CAST … AS TEXT."""

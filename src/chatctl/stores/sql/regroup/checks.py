@@ -132,7 +132,8 @@ class ChatChecks:
             for key in scheme.grouping.by
         ]
         joined = scheme.messages.join(work, scheme.link == work.c.chat_id)
-        return self._number(sa.select(sa.func.count()).select_from(joined).where(*self._own, sa.or_(*differs)))
+        wrong = sa.select(sa.func.count()).select_from(joined).where(*self._own, sa.or_(*differs))
+        return self._number(scheme.dialect.in_order(wrong))
 
     def examples(self) -> list[str]:
         """Some chats of the run that are empty, gone, or short of messages."""

@@ -44,7 +44,9 @@ class TakeBackChats(Phase):
             inside = between(self.scheme.link, after, step.upper)
             freed = self._free(connection, sa.and_(*inside, self.scheme.link.in_(own)))
             freed += self._free_joined(connection, step.within)
-            deleted = changed(connection, self.scheme.chats.delete().where(self.scheme.chat_id.in_(own)))
+            # The bounds once more: MariaDB would look for the chats of the list in the whole table.
+            chosen = [*between(self.scheme.chat_id, after, step.upper), self.scheme.chat_id.in_(own)]
+            deleted = changed(connection, self.scheme.chats.delete().where(*chosen))
             counts = {"messages_freed": freed, "chats_deleted": deleted, "chats_kept": kept}
         return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
 
