@@ -1,13 +1,15 @@
-"""Many processes that create sessions at the same time; run as a module, one of those processes.
+"""Many processes that create sessions at the same time; run as a module, their parent.
 
-python -m tests.support.creators WAY REDIS_URL DATABASE_URL COUNT NAME
+python -m tests.support.creators WAY REDIS_URL DATABASE_URL COUNT PROCESSES
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -119,53 +121,55 @@ def swarm(
     """What `processes` processes were told they created, `sessions` in all; `disturb` runs beside them until set."""
     if way == "chatctl":
         high_water(database_url)
-    per_process = sessions // processes
-    commands = [
-        [
-            sys.executable,
-            "-m",
-            "tests.support.creators",
-            way,
-            redis_url,
-            database_url,
-            str(per_process),
-            f"user{number}",
-        ]
-        for number in range(processes)
-    ]
+    numbers = [str(sessions // processes), str(processes)]
+    command = [sys.executable, "-m", "tests.support.creators", way, redis_url, database_url, *numbers]
     over = threading.Event()
     disturber = threading.Thread(target=disturb, args=(over,)) if disturb else None
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    try:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         if disturber:
             disturber.start()
-        outputs = [_output(process) for process in running]
-    finally:
-        over.set()
-        for process in running:
-            process.kill()
-        if disturber:
-            disturber.join()
-    return [Created(*line.split(" ")) for output in outputs for line in output.splitlines()]
+        try:
+            output, _ = running.communicate(timeout=3600)
+        finally:
+            running.kill()
+            over.set()
+            if disturber:
+                disturber.join()
+    assert running.returncode == 0, running.returncode
+    return [Created(*line.split(" ")) for line in output.splitlines()]
 
 
-def _output(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=3600)
-    assert process.returncode == 0, process.returncode
-    return output
-
-
-def main(way: str, redis_url: str, database_url: str, count: int, user: str) -> None:
-    """Creates `count` sessions in turn in every scope and prints each once it was told so."""
-    redis = stores(redis_url)
+def main(way: str, redis_url: str, database_url: str, count: int, processes: int) -> None:
+    """Forks `processes` processes that create `count` sessions each; fails where one of them has."""
     if way == "chatctl":
-        issuer = Issuer(redis.counters, high_water(database_url))
-    for number in range(count):
-        scope = SCOPES[number % len(SCOPES)]
-        redis.sessions.prepare_user(user, scope.name)
-        session = issuer.create(draft(scope, user)) if way == "chatctl" else naive_create(redis, scope, user)
-        sys.stdout.write(f"{session} {user}\n")
-    redis.close()
+        # What a fork would have to import is imported once; connections are each one's own.
+        high_water(database_url)
+        close_databases()
+    for number in range(processes):
+        if os.fork() == 0:
+            os._exit(_create_many(way, redis_url, database_url, count, f"user{number}"))
+    codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(processes)]
+    if any(codes):
+        sys.exit(1)
+
+
+def _create_many(way: str, redis_url: str, database_url: str, count: int, user: str) -> int:
+    """Creates sessions in turn in every scope and prints each once it was told so; the exit code."""
+    try:
+        redis = stores(redis_url)
+        if way == "chatctl":
+            issuer = Issuer(redis.counters, high_water(database_url))
+        for number in range(count):
+            scope = SCOPES[number % len(SCOPES)]
+            redis.sessions.prepare_user(user, scope.name)
+            session = issuer.create(draft(scope, user)) if way == "chatctl" else naive_create(redis, scope, user)
+            # In one piece: all of them write to the same pipe.
+            os.write(1, f"{session} {user}\n".encode())
+        redis.close()
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def numbers_by_scope(created: Sequence[Created]) -> dict[str, list[int]]:
@@ -181,4 +185,4 @@ def numbers_by_scope(created: Sequence[Created]) -> dict[str, list[int]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))

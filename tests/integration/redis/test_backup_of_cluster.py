@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.backups import Invoke, Site, make_site
-from tests.support.redis_topologies import RedisCluster, topology
+from tests.support.redis_topologies import RedisCluster
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RedisCluster]:
-    """A cluster of three masters."""
-    with topology(RedisCluster) as started:
-        yield started
 
 
 @pytest.fixture

@@ -6,20 +6,36 @@
 local counter, guard, request = KEYS[1], KEYS[2], KEYS[3]
 local counters_db, chats_db = ARGV[1], ARGV[2]
 
+local function id_of(number)
+  return ARGV[7] .. string.rep('0', 6 - #number) .. number
+end
+
+-- Whether the record of that number is still the one that this very request wrote.
+local function is_ours(number)
+  local id = id_of(number)
+  choose(chats_db)
+  local ours = redis.pcall('GET', ARGV[3] .. id .. ARGV[4]) == ARGV[8] .. id .. ARGV[9]
+  choose(counters_db)
+  return ours
+end
+
 choose(counters_db)
 local state = redis.call('HMGET', guard, 'incarnation', 'fence', 'last')
 local earlier = redis.call('GET', request)
 if not state[1] or not state[2] or not is_count(state[3]) or state[1] ~= incarnation() then return {'unfenced'} end
-if earlier then return {'repeated', earlier, state[2]} end
 
 local value, wrong = read_counter(counter)
 if not value then return {'invalid', wrong} end
+-- Redis may have lost the session since, and counted to its number for somebody else.
+if earlier and is_ours(earlier) then
+  if less(value, earlier) then redis.call('SET', counter, earlier) end
+  if less(state[3], earlier) then redis.call('HSET', guard, 'last', earlier) end
+  return {'repeated', earlier, state[2]}
+end
 local base = larger(value, state[3])
 if base == LARGEST then return {'overflow'} end
 local number = successor(base)
-local digits = number
-if #digits < 6 then digits = string.rep('0', 6 - #digits) .. digits end
-local id = ARGV[7] .. digits
+local id = id_of(number)
 
 choose(chats_db)
 local record = ARGV[3] .. id .. ARGV[4]
