@@ -9,6 +9,7 @@ import pytest
 import redis
 from tests.support import schemas
 from tests.support.cli import Cli, Completed
+from tests.support.model_server import running_model
 from tests.support.permissions import make_permissions
 
 Invoke = Callable[..., Completed]
@@ -78,9 +79,24 @@ def test_sessions_are_shown_and_listed(sessions: Invoke, chats: redis.Redis) -> 
     assert sessions("show", ids[0]).json["data"]["messages"][0]["role"] == "user"
     assert [row["id"] for row in sessions("list", "--user", "jane").json["data"]["sessions"]] == [ids[1], ids[0]]
     assert sessions("list", "--limit", "1").json["data"]["total"] == 3
+    (written, *_) = sessions("usage", "--user", "jane").json["data"]["usage"]
+    assert (written["sessions"], written["messages"]) == (2, 1), "though the record was never counted up"
     assert sessions("title", ids[0]).json["data"]["chat_name"] == "How do I configure panel X"
     (row,) = sessions("usage", "--user", "john").json["data"]["usage"]
     assert (row["sessions"], row["archived"]) == (1, 0)
+
+
+def test_the_model_that_is_configured_makes_the_title_and_without_its_answer_the_text_does(
+    sessions: Invoke, chats: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = sessions("create", "--user", "jane").json["data"]["id"]
+    chats.rpush(f"chat:history:{session}", '{"role": "user", "content": "Hello. How do I configure panel X?"}')
+    with running_model() as model:
+        monkeypatch.setenv("CHATCTL_MODEL_URL", model.url)
+        model.text = '"Configuring panel X"'
+        assert sessions("title", session).json["data"]["chat_name"] == "Configuring panel X"
+        model.status = 400
+        assert sessions("title", session).json["data"]["chat_name"] == "How do I configure panel X"
 
 
 def test_a_session_that_is_nowhere_is_not_found(sessions: Invoke) -> None:

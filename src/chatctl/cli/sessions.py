@@ -14,6 +14,7 @@ from chatctl.cli.runtime import invocation_of, progress, run, run_unwired, stop
 from chatctl.domain.result import Result
 
 if TYPE_CHECKING:
+    from chatctl.services.sessions.changing import Titler
     from chatctl.services.sessions.reading import Archive
     from chatctl.wiring import Wiring
 
@@ -114,7 +115,7 @@ def title(
         parsed = parse_session(session)
         if not dry_run:
             _ask_if_protected(ctx, f"Rename session {parsed}?")
-        return changing.title(wiring.redis.sessions, parsed, text, dry_run=dry_run)
+        return changing.title(wiring.redis.sessions, parsed, text, dry_run=dry_run, titler=_titler(wiring))
 
     run(ctx, "sessions title", work)
 
@@ -224,6 +225,14 @@ def archive(
 def _ask_if_protected(ctx: typer.Context, question: str) -> None:
     if invocation_of(ctx).settings.protected:
         consent(ctx, question)
+
+
+def _titler(wiring: Wiring) -> Titler:
+    """The model that is configured; without one, or its answer, titles are made from the text."""
+    from chatctl.services.breaking import Breaker
+    from chatctl.services.chatting.answering import Answering
+
+    return Answering(wiring.language_model, Breaker("model"), wiring.settings.model.history_tokens).title
 
 
 def _archive(wiring: Wiring) -> Archive | None:

@@ -68,10 +68,17 @@ class StoredSession:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """What a list shows of a session."""
+    """What a list shows of a session: its record's fields, and how many messages its history holds."""
 
     id: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    kept_messages: int = 0
+
+    @property
+    def message_count(self) -> int:
+        """How many messages it has had: a history loses its oldest, and some records are never counted up."""
+        count = self.fields.get("message_count")
+        return max(count if isinstance(count, int) else 0, self.kept_messages)
 
     @property
     def created_at(self) -> datetime | None:

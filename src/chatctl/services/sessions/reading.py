@@ -97,8 +97,7 @@ def usage(sessions: Sessions, archive: Archive | None, user: str | None) -> Resu
                 _count(counts, summary, archived=False)
     for part in _parts(iter(archive.ids(user) if archive else ())):
         for stored in archive.load([text for text in part if text not in seen]) if archive else ():
-            fields = {**stored.fields, "message_count": len(stored.history)}
-            _count(counts, SessionSummary(stored.id, fields), archived=True)
+            _count(counts, SessionSummary(stored.id, stored.fields, len(stored.history)), archived=True)
     rows = [
         {"user": name, "month": month, "sessions": total, "archived": archived, "messages": messages}
         for (name, month), (total, archived, messages) in sorted(counts.items())
@@ -110,11 +109,10 @@ def usage(sessions: Sessions, archive: Archive | None, user: str | None) -> Resu
 def _count(counts: dict[tuple[str, str], list[int]], summary: SessionSummary, *, archived: bool) -> None:
     created_at = summary.created_at
     month = str(Month.at(created_at)) if created_at else "unknown"
-    count = summary.fields.get("message_count")
     entry = counts[(str(summary.fields.get("user_id")), month)]
     entry[0] += 1
     entry[1] += archived
-    entry[2] += count if isinstance(count, int) else 0
+    entry[2] += summary.message_count
 
 
 def _validated(text: str) -> dict[str, Any]:
@@ -126,12 +124,11 @@ def _validated(text: str) -> dict[str, Any]:
 
 
 def _row(summary: SessionSummary) -> dict[str, Any]:
-    count = summary.fields.get("message_count")
     return {
         "id": summary.id,
         **{name: summary.fields.get(name) for name in _LISTED},
         "created_at": iso(summary.created_at),
-        "message_count": count if isinstance(count, int) else 0,
+        "message_count": summary.message_count,
     }
 
 

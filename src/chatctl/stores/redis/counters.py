@@ -128,7 +128,7 @@ class RedisCounters:
 
     def _indexes(self, draft: Draft) -> list[str | int]:
         scope = draft.scope
-        families = index_families(scope)
+        families = index_families(scope.project)
         return [self._keys.index(family, scope.name, draft.user, scope.project).name for family in families]
 
     def _read(self, scopes: Sequence[Scope]) -> list[CounterReading]:
@@ -162,9 +162,9 @@ class RedisCounters:
             return None
 
 
-def index_families(scope: Scope) -> tuple[str, str]:
-    """The families of a user's indexes that a session of `scope` stands in."""
-    return ("user_chats_general" if scope.month else "user_chats_project", "user_chats_all")
+def index_families(project: str | None) -> tuple[str, str]:
+    """The families of a user's indexes that a session stands in: one of `project`, or a general one."""
+    return ("user_chats_project" if project else "user_chats_general", "user_chats_all")
 
 
 def _reading(scope: Scope, name: str, answers: Sequence[Any]) -> CounterReading:

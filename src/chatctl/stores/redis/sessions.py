@@ -51,13 +51,13 @@ class RedisSessions:
         return found
 
     def summaries(self, sessions: Sequence[Id]) -> list[SessionSummary]:
-        """The records of those of `sessions` that are in Redis, in order, without histories."""
+        """The records of those of `sessions` that are in Redis, in order, and how long their histories are."""
         found: list[SessionSummary] = []
         for part in _parts(sessions):
             answers = self._servers.attempt(partial(self._read, part, with_history=False))
-            for session, (record, _) in zip(part, answers, strict=True):
+            for session, (record, length) in zip(part, answers, strict=True):
                 if record is not None:
-                    found.append(SessionSummary(str(session), StoredSession(str(session), record).fields))
+                    found.append(SessionSummary(str(session), StoredSession(str(session), record).fields, length))
         return found
 
     def page(self, session: Id, offset: int, limit: int) -> tuple[StoredSession, int] | None:
@@ -154,20 +154,23 @@ class RedisSessions:
         name = self._user_scopes(user)
         return sorted(self._servers.attempt(lambda: self._counters().smembers(name)))
 
-    def _read(self, sessions: Sequence[Id], *, with_history: bool) -> list[tuple[str | None, list[str]]]:
+    def _read(self, sessions: Sequence[Id], *, with_history: bool) -> list[tuple[str | None, Any]]:
+        """Each record, and its history or only the length of that."""
         with self._client().pipeline(transaction=False) as pipeline:
             for session in sessions:
                 pipeline.get(self._keys.session("chat_metadata", session).name)
+                history = self._keys.session("chat_history", session).name
                 if with_history:
-                    pipeline.lrange(self._keys.session("chat_history", session).name, 0, -1)
+                    pipeline.lrange(history, 0, -1)
+                else:
+                    pipeline.llen(history)
             answers = pipeline.execute(raise_on_error=False)
-        step = 2 if with_history else 1
         return [
-            self._checked(session, answers[step * position : step * position + step])
+            self._checked(session, answers[2 * position : 2 * position + 2])
             for position, session in enumerate(sessions)
         ]
 
-    def _checked(self, session: Id, answers: Sequence[Any]) -> tuple[str | None, list[str]]:
+    def _checked(self, session: Id, answers: Sequence[Any]) -> tuple[str | None, Any]:
         for answer in answers:
             if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer):
                 raise IntegrityError(
@@ -181,11 +184,10 @@ class RedisSessions:
     def _names(self, session: Id, stored: StoredSession) -> list[str]:
         names = [self._keys.session(family, session).name for family in ("chat_metadata", "chat_history")]
         user = stored.fields.get("user_id")
-        if isinstance(user, str) and isinstance(session, SessionId):
-            scope = session.scope
-            names += [
-                self._keys.index(family, tag_of(session), user, scope.project).name for family in index_families(scope)
-            ]
+        if isinstance(user, str):
+            project = _project(session, stored)
+            families = index_families(project)
+            names += [self._keys.index(family, tag_of(session), user, project).name for family in families]
         return names
 
 
@@ -198,6 +200,14 @@ def _id(text: str) -> Id | None:
 
 def _order(session: Id) -> tuple[Any, ...]:
     return (0, session.scope.sort_key, session.number) if isinstance(session, SessionId) else (1, session.text)
+
+
+def _project(session: Id, stored: StoredSession) -> str | None:
+    """The project that a session is indexed under; an old session's ID doesn't tell, its record does."""
+    if isinstance(session, SessionId):
+        return session.scope.project
+    project = stored.fields.get("project_number")
+    return str(project) if project and stored.fields.get("chat_type") == "project" else None
 
 
 def _parts(sessions: Sequence[Id]) -> Iterator[Sequence[Id]]:
