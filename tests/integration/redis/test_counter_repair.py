@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis as driver
 from tests.support.creators import GENERAL, PROJECTS, draft, high_water, stores
+from tests.support.redis_topologies import RedisCluster
 
 from chatctl.domain.result import Outcome
 from chatctl.domain.session_ids import Scope
@@ -17,6 +23,8 @@ from chatctl.services.counters.issuing import Issuer
 from chatctl.services.counters.repairing import RepairRequest
 from chatctl.stores.redis.stores import RedisStores
 from chatctl.stores.sql.high_water import SqlHighWater
+
+log = logging.getLogger(__name__)
 
 KEY = "session:counter:general:202512"
 
@@ -186,46 +194,125 @@ def test_a_shared_session_is_no_collision(redis: RedisStores, marks: SqlHighWate
     assert checking.check(redis, marks, ()).data["collisions"] == []
 
 
-def repair_beside_writers(redis_url: str, marks: SqlHighWater, writers: int, increments: int) -> None:
-    """Writers increment, a repairer repairs to numbers ahead of them, a monitor watches."""
-    over = threading.Event()
-    falls: list[tuple[int, int]] = []
+# --- repairing beside writers -------------------------------------------------------------------------------
 
-    def write() -> None:
-        redis = stores(redis_url)
-        for _ in range(increments):
-            redis.servers.client(0).incr(KEY)
-        redis.close()
+_INCREMENT = """
+import sys, redis
+client = redis.Redis.from_url(sys.argv[1], decode_responses=True)
+sys.stdin.readline()
+for _ in range(int(sys.argv[3])):
+    client.incr(sys.argv[2])
+"""
 
-    def watch() -> None:
-        redis, before = stores(redis_url), 0
-        while not over.is_set():
-            now = int(redis.servers.client(0).get(KEY) or 0)
-            if now < before:
-                falls.append((before, now))
-            before = now
-        redis.close()
+#: How a counter is raised: the store, its scope, the number.
+Raiser = Callable[[RedisStores, SqlHighWater, str, int], None]
 
-    redis = stores(redis_url)
-    threads = [threading.Thread(target=write) for _ in range(writers)]
-    monitor = threading.Thread(target=watch)
-    for thread in (*threads, monitor):
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        ahead = int(redis.servers.client(0).get(KEY) or 0) + 10
-        redis.servers.client(1).set(f"chat:G-202512-{ahead:06d}:metadata", "{}")
-        assert repair(redis, marks).outcome is Outcome.DONE
-    over.set()
-    monitor.join()
-    assert falls == []
-    assert int(redis.servers.client(0).get(KEY)) >= writers * increments
+
+def by_repair(redis: RedisStores, marks: SqlHighWater, key: str, ahead: int) -> None:
+    """`counters repair`, after a session with that number has appeared."""
+    session = GENERAL.id(ahead)
+    redis.servers.client(1).set(redis.keys.session("chat_metadata", session).name, "{}")
+    assert repair(redis, marks).outcome is Outcome.DONE
+
+
+def by_reading_then_writing(redis: RedisStores, marks: SqlHighWater, key: str, ahead: int) -> None:
+    """As a script of one's own would do it."""
+    before = int(redis.servers.client(0).get(key) or 0)
+    time.sleep(0.05)
+    redis.servers.client(0).set(key, before + 1)
+
+
+class Watch:
+    """Every value of one counter, by the server's own account of each command that it carried out (MONITOR)."""
+
+    def __init__(self, server: driver.Redis, key: str) -> None:
+        self.value = self.falls = self.raises = 0
+        self._key = key
+        self._monitor = server.monitor().__enter__()
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        for seen in self._monitor.listen():
+            words = seen["command"].split(" ")
+            if words[0] == "ECHO":
+                return
+            if len(words) < 2 or words[1] != self._key:
+                continue
+            if words[0].upper() == "INCR":
+                self.value += 1
+            elif words[0].upper() in ("SET", "DEL"):
+                number = int(words[2]) if words[0].upper() == "SET" else 0
+                self.falls += number < self.value
+                self.raises += number > self.value
+                self.value = number
+
+    def close(self, server: driver.Redis) -> None:
+        """Follows until now."""
+        server.echo("over")
+        self._thread.join()
+        self._monitor.__exit__()
+
+
+def raised_beside_writers(
+    url: str, server: driver.Redis, marks: SqlHighWater, raiser: Raiser, writers: int, increments: int
+) -> Watch:
+    """What was seen of a counter that processes increment while it is raised to numbers ahead of them."""
+    redis = stores(url)
+    key = redis.keys.counter(GENERAL).name
+    watch = Watch(server, key)
+    port = server.connection_pool.connection_kwargs["port"]
+    command = [sys.executable, "-c", _INCREMENT, f"redis://127.0.0.1:{port}/0", key, str(increments)]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(writers)]
+    for process in running:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.close()
+    while any(process.poll() is None for process in running):
+        raiser(redis, marks, key, watch.value + max(10, increments // 4))
+    assert [process.wait() for process in running] == [0] * writers
+    watch.close(server)
+    assert watch.value == int(server.get(key) or 0)
     redis.close()
+    return watch
 
 
-def test_no_counter_falls_while_it_is_repaired_beside_writers(redis_url: str, marks: SqlHighWater) -> None:
-    repair_beside_writers(redis_url, marks, writers=4, increments=200)
+def assert_it_never_falls(url: str, server: driver.Redis, marks: SqlHighWater, writers: int, increments: int) -> None:
+    watch = raised_beside_writers(url, server, marks, by_repair, writers, increments)
+    log.info("%d writers: raised %d times, up to %d, fallen %d times", writers, watch.raises, watch.value, watch.falls)
+    assert watch.falls == 0
+    assert watch.raises > 2
+    assert watch.value > writers * increments
+
+
+@pytest.fixture
+def server(any_redis_url: str, request: pytest.FixtureRequest) -> Iterator[driver.Redis]:
+    """The server that holds the counter, by a client that waits for as long as it takes."""
+    url = any_redis_url
+    if "cluster" in url:
+        cluster: RedisCluster = request.getfixturevalue("cluster")
+        node = cluster.node_of(stores(url).keys.counter(GENERAL).name)
+        url = f"redis://127.0.0.1:{node.connection_pool.connection_kwargs['port']}/0"
+    with driver.Redis.from_url(url, decode_responses=True) as client:
+        yield client
+
+
+def test_no_counter_falls_while_it_is_repaired_beside_writers(
+    any_redis_url: str, server: driver.Redis, marks: SqlHighWater
+) -> None:
+    assert_it_never_falls(any_redis_url, server, marks, writers=3, increments=1_000)
 
 
 @pytest.mark.slow
-def test_no_counter_falls_while_it_is_repaired_beside_32_writers(redis_url: str, marks: SqlHighWater) -> None:
-    repair_beside_writers(redis_url, marks, writers=32, increments=2_000)
+@pytest.mark.timeout(1800)
+def test_no_counter_falls_while_it_is_repaired_beside_32_writers(
+    any_redis_url: str, server: driver.Redis, marks: SqlHighWater
+) -> None:
+    assert_it_never_falls(any_redis_url, server, marks, writers=32, increments=4_000)
+
+
+@pytest.mark.parametrize("any_redis_url", ["single"], indirect=True)
+def test_a_repair_that_reads_and_then_writes_does_let_a_counter_fall(
+    any_redis_url: str, server: driver.Redis, marks: SqlHighWater
+) -> None:
+    assert raised_beside_writers(any_redis_url, server, marks, by_reading_then_writing, 3, 1_000).falls

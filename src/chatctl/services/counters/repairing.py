@@ -35,6 +35,7 @@ def repair(stores: CensusTaker, high_water: HighWater, archives: Iterable[Issued
     """
     wanted = [standing for standing in _standings(stores, high_water, archives, request) if _wants(standing, request)]
     raised: list[dict[str, Any]] = []
+    settled: dict[str, int] = {}
     errors: list[Notice] = []
     for standing in wanted:
         target = max(standing.highest, request.to or 0)
@@ -44,10 +45,12 @@ def repair(stores: CensusTaker, high_water: HighWater, archives: Iterable[Issued
         outcome = _planned(standing, target) if request.dry_run else _raise(stores, standing, target, request)
         if outcome is None:
             errors.append(_invalid(standing))
-        elif outcome.changed:
+            continue
+        settled[standing.scope.name] = target
+        if outcome.changed:
             raised.append({"key": standing.reading.key, "from": _number(outcome.before), "to": int(outcome.after)})
     if not request.dry_run:
-        high_water.observe({standing.scope.name: max(standing.highest, request.to or 0) for standing in wanted})
+        high_water.observe(settled)
     lasting = [standing.reading.key for standing in wanted if standing.reading.ttl_seconds is not None]
     data = {"raised": raised, "made_lasting": lasting, "dry_run": request.dry_run}
     failed = Outcome.PARTIAL if raised else Outcome.FINDINGS
