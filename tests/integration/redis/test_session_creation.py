@@ -135,10 +135,10 @@ def test_a_server_that_evicts_whatever_it_holds_issues_no_number_twice(own_redis
     redis = stores(own_redis.url)
     issuer, server = Issuer(redis.counters, marks), redis.servers.client(0)
     server.config_set("maxmemory-policy", "allkeys-random")
-    server.config_set("maxmemory", server.info("memory")["used_memory"] + 200_000)
+    server.config_set("maxmemory", server.info("memory")["used_memory"] + 2_000_000)
     issued, lost = [], 0
-    for number in range(300):
-        server.set(f"filler:{number}", "x" * 4_000)
+    for number in range(160):
+        server.set(f"filler:{number}", "x" * 40_000)
         counter = redis.keys.counter(SCOPES[number % 4]).name
         lost += number >= 4 and not server.exists(counter)
         issued.append(str(issuer.create(draft(SCOPES[number % 4], "jane"))))
