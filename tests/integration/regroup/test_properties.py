@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.regrouping import Mentored, Message, partition
 
+SOAK = bool(os.environ.get("CHATCTL_SOAK"))
+EXAMPLES = 300 if SOAK else 12
 GAP_SECONDS = 1800
 START = datetime(2026, 3, 28, 22, tzinfo=UTC)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []
 
 #: Equal moments, pauses around the limit and exactly of it, long ones, in several time zones.
 OFFSETS = st.sampled_from([0, 0, 1, 1799, 1800, 1801, 3600, 3601, 5400, 86_400, 86_401, 10**8])
@@ -35,7 +41,7 @@ def messages(draw: st.DrawFn) -> list[Message]:
     ]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     found=messages(),
     gap=st.booleans(),
