@@ -6,7 +6,8 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -203,19 +204,31 @@ for _ in range(int(sys.argv[3])):
     client.incr(sys.argv[2])
 """
 
+#: How a counter is raised: the store, its scope, the number.
+Raiser = Callable[[RedisStores, SqlHighWater, str, int], None]
 
-def repair_ahead(redis: RedisStores, marks: SqlHighWater, ahead: int) -> None:
+
+def by_repair(redis: RedisStores, marks: SqlHighWater, key: str, ahead: int) -> None:
     """`counters repair`, after a session with that number has appeared."""
     session = GENERAL.id(ahead)
     redis.servers.client(1).set(redis.keys.session("chat_metadata", session).name, "{}")
     assert repair(redis, marks).outcome is Outcome.DONE
 
 
+def by_reading_then_writing(redis: RedisStores, marks: SqlHighWater, key: str, ahead: int) -> None:
+    """As a script of one's own would do it."""
+    client = redis.servers.client(0)
+    before, deadline = int(client.get(key) or 0), time.monotonic() + 2
+    while int(client.get(key) or 0) < before + 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    client.set(key, before + 1)
+
+
 class Watch:
     """Every value of one counter, by the server's own account of each command that it carried out (MONITOR)."""
 
     def __init__(self, server: driver.Redis, key: str) -> None:
-        self.value = self.falls = self.raises = 0
+        self.value = self.increments = self.falls = self.raises = 0
         self._key = key
         self._monitor = server.monitor().__enter__()
         self._thread = threading.Thread(target=self._follow)
@@ -228,8 +241,9 @@ class Watch:
                 return
             if len(words) < 2 or words[1] != self._key:
                 continue
-            if words[0].upper() == "INCR":
-                self.value += 1
+            if words[0].upper() == "INCRBY":  # as the driver puts INCR
+                self.increments += 1
+                self.value += int(words[2])
             elif words[0].upper() in ("SET", "DEL"):
                 number = int(words[2]) if words[0].upper() == "SET" else 0
                 self.falls += number < self.value
@@ -243,8 +257,10 @@ class Watch:
         self._monitor.__exit__()
 
 
-def raised_beside_writers(url: str, server: driver.Redis, marks: SqlHighWater, writers: int, increments: int) -> Watch:
-    """What was seen of a counter that processes increment while it is repaired to numbers ahead of them."""
+def raised_beside_writers(
+    url: str, server: driver.Redis, marks: SqlHighWater, raiser: Raiser, writers: int, increments: int
+) -> Watch:
+    """What was seen of a counter that processes increment while it is raised to numbers ahead of them."""
     redis = stores(url)
     key = redis.keys.counter(GENERAL).name
     watch = Watch(server, key)
@@ -256,17 +272,19 @@ def raised_beside_writers(url: str, server: driver.Redis, marks: SqlHighWater, w
         process.stdin.write("\n")
         process.stdin.close()
     while any(process.poll() is None for process in running):
-        repair_ahead(redis, marks, watch.value + max(10, increments // 4))
+        raiser(redis, marks, key, watch.value + max(10, increments // 4))
     assert [process.wait() for process in running] == [0] * writers
     watch.close(server)
     assert watch.value == int(server.get(key) or 0)
+    assert watch.increments == writers * increments
     redis.close()
     return watch
 
 
 def assert_it_never_falls(url: str, server: driver.Redis, marks: SqlHighWater, writers: int, increments: int) -> None:
-    watch = raised_beside_writers(url, server, marks, writers, increments)
-    log.info("%d writers: raised %d times, up to %d, fallen %d times", writers, watch.raises, watch.value, watch.falls)
+    watch = raised_beside_writers(url, server, marks, by_repair, writers, increments)
+    seen = (writers, watch.increments, watch.raises, watch.value, watch.falls)
+    log.info("%d writers, %d increments: raised %d times, up to %d, fallen %d times", *seen)
     assert watch.falls == 0
     assert watch.raises > 2
     assert watch.value > writers * increments
@@ -296,3 +314,10 @@ def test_no_counter_falls_while_it_is_repaired_beside_32_writers(
     any_redis_url: str, server: driver.Redis, marks: SqlHighWater
 ) -> None:
     assert_it_never_falls(any_redis_url, server, marks, writers=32, increments=4_000)
+
+
+@pytest.mark.parametrize("any_redis_url", ["single"], indirect=True)
+def test_a_repair_that_reads_and_then_writes_does_let_a_counter_fall(
+    any_redis_url: str, server: driver.Redis, marks: SqlHighWater
+) -> None:
+    assert raised_beside_writers(any_redis_url, server, marks, by_reading_then_writing, 3, 1_000).falls
