@@ -59,9 +59,20 @@ if given_url("mysql8"):
     ENGINES.append(pytest.param("mysql8", marks=pytest.mark.mysql))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test with the servers that its fixtures need, so that `-m 'not mysql'` leaves all of them out."""
+#: The tests that took long when the whole run was measured: scripts/long_tests.py writes the list.
+_LONG = frozenset((Path(__file__).parent / "long.txt").read_text(encoding="utf-8").splitlines()[1:])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks each test with the servers that its fixtures need, so that `-m 'not mysql'` leaves all of them out.
+
+    Long ones are marked as slow.
+    """
+    if config.args == config.getini("testpaths") and (gone := _LONG - {item.nodeid for item in items}):
+        raise pytest.UsageError(f"tests/long.txt names tests that aren't there: {', '.join(sorted(gone))}")
     for item in items:
+        if item.nodeid in _LONG:
+            item.add_marker(pytest.mark.slow)
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in _MARK_OF_FIXTURE:
                 item.add_marker(_MARK_OF_FIXTURE[fixture])
