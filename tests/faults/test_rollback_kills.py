@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
+import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +26,11 @@ from chatctl.stores.sql.restore_marker import RestoreMarker
 
 KILLED = 137
 RUN = ("rollback", "run", "--confirm", "default")
+_log = logging.getLogger(__name__)
 #: How many moments are tried, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 2
+MOST = pytest.mark.parametrize(
+    "most", [2, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])], ids=["some", "all"]
+)
 
 
 @dataclass
@@ -73,13 +76,16 @@ def legacy_state(url: str) -> tuple[dict[str, list[str]], dict[str, str]]:
         database.close()
 
 
-def tried(moments: list[str]) -> list[str]:
-    """The rollback's own moments and the end of each revision, spread, or all of them in a soak."""
-    own = [each for each in moments if not each.startswith("batch.")] if len(moments) > TRIED else moments
-    return own[:: max(1, len(own) // TRIED)]
+def tried(moments: list[str], most: int) -> list[str]:
+    """The rollback's own moments and the end of each revision, spread, or all of them."""
+    own = [each for each in moments if not each.startswith("batch.")] if len(moments) > most else moments
+    return own[:: max(1, len(own) // most)]
 
 
-def test_a_rollback_killed_at_any_moment_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
+@MOST
+def test_a_rollback_killed_at_any_moment_is_finished_by_the_same_command(
+    bench: Bench, engine_url: str, most: int
+) -> None:
     make_legacy(engine_url, "mentor")
     before = legacy_state(engine_url)
     bench.run(engine_url, "migrate", "--yes")
@@ -89,22 +95,24 @@ def test_a_rollback_killed_at_any_moment_is_finished_by_the_same_command(bench: 
         assert legacy_state(copy) == before
     assert {"rollback.step_performed:1", "rollback.step_done:2", "rollback.finished:1"} <= set(moments)
 
-    for moment in tried(moments):
+    for moment in tried(moments, most):
         with clone(engine_url) as copy:
             bench.run(copy, *RUN, expected=KILLED, CHATCTL_FAIL_POINT=moment)
             again = bench.run(copy, *RUN)
             assert again["data"]["ok"], (moment, again["data"]["checks"])
             assert legacy_state(copy) == before, moment
             assert bench.run(copy, *RUN)["data"]["to"] is None
+    _log.info("%s: killed at %s moments", engine_url[:10], len(tried(moments, most)))
 
 
+@MOST
 @pytest.mark.parametrize(
     "engine_name",
     ["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mariadb", "postgresql"))],
     indirect=True,
 )
 def test_a_rollback_killed_while_it_restores_a_backup_is_finished_by_the_same_command(
-    bench: Bench, engine_url: str
+    bench: Bench, engine_url: str, most: int
 ) -> None:
     before = _needs_its_backup(bench, engine_url)
     with clone(engine_url) as copy:
@@ -112,7 +120,7 @@ def test_a_rollback_killed_while_it_restores_a_backup_is_finished_by_the_same_co
         assert legacy_state(copy) == before
     taken = set(bench.store.iterdir())
 
-    for moment in tried([each for each in moments if each.startswith(("restore.", "rollback.", "backup."))]):
+    for moment in tried([each for each in moments if each.startswith(("restore.", "rollback.", "backup."))], most):
         with clone(engine_url) as copy:
             bench.run(copy, *RUN, expected=KILLED, CHATCTL_FAIL_POINT=moment)
             if _marked(copy):
