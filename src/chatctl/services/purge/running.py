@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from chatctl.domain.progress import Progress, StopSignal
 from chatctl.domain.result import Notice, Outcome, Result
-from chatctl.errors import ChatctlError, StalePlanError, StoppedEarlyError, UnfinishedRunError
+from chatctl.errors import ChatctlError, DatabaseError, StalePlanError, StoppedEarlyError, UnfinishedRunError
 from chatctl.services.purge.limits import Limits, Resting, utc_now
 from chatctl.services.purge.planning import PurgePlan, count_eligible, make_plan, message_part
 from chatctl.services.purge.reporting import Reporter
@@ -114,9 +114,10 @@ class _Purge:
                 self._finish(run, RunStatus.INTERRUPTED, run.totals, str(problem))
             raise
         data = self._data(work, totals, resumed=unfinished is not None)
-        self._finish(run, RunStatus.DONE if totals.finished else RunStatus.INTERRUPTED, data, None)
+        status = RunStatus.PARTIAL if data["set_aside"] else RunStatus.DONE
+        self._finish(run, status if totals.finished else RunStatus.INTERRUPTED, data, None)
         self._attendance.progress.note(f"[Purge] Deleted {data['deleted_chats']} conversations")
-        return self._result(run, data, finished=totals.finished)
+        return self._result(run, data, work.set_aside, finished=totals.finished)
 
     def _begin(self, unfinished: Run | None) -> Run:
         journal = self._target.journal
@@ -224,6 +225,7 @@ class _Purge:
             "deleted_sessions": work.sessions_deleted if work.keeps_sessions else None,
             "archived": counts.get("archived", 0),
             "by_account": dict(work.by_account),
+            "set_aside": counts.get("set_aside", 0),
             "backlog": backlog,
             "rows": rows,
             "batches": totals.batches,
@@ -235,10 +237,22 @@ class _Purge:
         """What may go and is still there: nobody kept up with it."""
         return count_eligible(self._target, connection, self._planned.selection)
 
-    def _result(self, run: Run, data: dict[str, Any], *, finished: bool) -> Result:
+    def _result(self, run: Run, data: dict[str, Any], set_aside: Sequence[str], *, finished: bool) -> Result:
         warnings = self._planned.warnings
+        if finished and data["set_aside"]:
+            return Result(data, Outcome.PARTIAL, run.id, warnings, (_refused(data["set_aside"], set_aside),))
         if finished:
             return Result(data, run_id=run.id, warnings=warnings)
         if self._early is None:
             return Result(data, Outcome.INTERRUPTED, run.id, warnings)
         return Result(data, Outcome.STOPPED_EARLY, run.id, warnings, (Notice.of(self._early),))
+
+
+def _refused(count: int, names: Sequence[str]) -> Notice:
+    which = f", {', '.join(names[:5])} among them" if names else ""
+    return Notice.of(
+        DatabaseError(
+            f"The database refused to delete {count:,} conversations{which}: they stay.",
+            hint="A trigger, a foreign key or a lock keeps them; the next purge tries again.",
+        )
+    )

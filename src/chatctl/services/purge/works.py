@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from chatctl.errors import DatabaseError
 from chatctl.services.purge.sessions import BOUNDS, SessionWork
 from chatctl.stores.sql.batches.work import BatchOutcome, Position
 from chatctl.stores.sql.purge.work import PurgeWork
@@ -31,6 +32,12 @@ class BothWorks:
         if self.limit is not None and self.sessions.left is None:
             self.sessions.left = max(0, self.limit - self.rows.deleted)
         return self.sessions.batch(connection, bounds, position, size)
+
+    def set_aside(self, connection: sa.Connection, bounds: Position, position: Position, reason: str) -> BatchOutcome:
+        """Goes past one conversation that the database doesn't let go. Raises DatabaseError for sessions."""
+        if bounds == BOUNDS:
+            raise DatabaseError(reason)
+        return self.rows.set_aside(connection, bounds, position, reason)
 
     def committed(self, position: Position) -> None:
         """Tells both: each knows whether it has something pending."""
@@ -69,6 +76,11 @@ class Crew:
     def keeps_sessions(self) -> bool:
         """Whether sessions in Redis are part of it."""
         return any(work.sessions is not None for work in self.works)
+
+    @property
+    def set_aside(self) -> list[str]:
+        """Conversations that the database didn't let go."""
+        return [name for work in self.works for name in work.rows.set_aside_names]
 
     @property
     def sessions_deleted(self) -> int:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from chatctl.domain.instants import to_epoch_ms
 from chatctl.domain.retention import Holds
 from chatctl.domain.session_ids import highest_numbers
-from chatctl.errors import RetryableError
+from chatctl.errors import DatabaseError, RetryableError
 from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.work import BatchOutcome, Position
 from chatctl.stores.sql.dialects import Dialect
@@ -30,6 +30,7 @@ Operator = Callable[[Any, Any], Any]
 
 #: What an erasure or a purge may find in one batch, so that one statement takes all of their keys.
 LARGEST_BATCH = 5_000
+_MOST_SET_ASIDE = 20
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ class PurgeWork:
         self._any_restored: bool | None = None
         #: Conversations deleted by this worker.
         self.deleted = 0
-        #: The same by account.
+        #: What the database didn't let go.
+        self.set_aside_names: list[str] = []
+        #: Deleted ones by account.
         self.by_account: Counter[str] = Counter()
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
@@ -112,6 +115,25 @@ class PurgeWork:
         self._deleting = len(victims)
         self._pending = Counter(victim.account for victim in victims if victim.account is not None)
         return BatchOutcome(len(victims), {**after, "deleted": deleted, "number": number}, finished, counts)
+
+    def set_aside(self, connection: sa.Connection, bounds: Position, position: Position, reason: str) -> BatchOutcome:
+        """Goes past one conversation that the database doesn't let go; raises DatabaseError where there are too many.
+
+        What few are refused for is theirs. What many are refused for is the database's, and needs somebody, as does
+        whatever keeps an erasure from its end.
+        """
+        if self._selection.everything or len(self.set_aside_names) >= _MOST_SET_ASIDE:
+            raise DatabaseError(reason)
+        self._deleting, self._pending = 0, {}
+        holds = self._tools.holds.in_force(connection, to_epoch_ms(self._selection.now))
+        free = sa.not_(self._eligibility.held(holds))
+        own = sa.and_(self._eligibility.by_own_row, free, inside(self._on, bounds))
+        found = self.candidates(connection, own, position, 1)
+        kept = {key: value for key, value in position.items() if key != "place"}
+        if not found:
+            return BatchOutcome(0, kept, True)
+        self.set_aside_names.append(found[0].name)
+        return BatchOutcome(0, {**kept, **self.position_after(found[0])}, False, {"set_aside": 1})
 
     def committed(self, position: Position) -> None:
         """Counts what is gone."""
