@@ -82,6 +82,22 @@ def test_the_wheel_runs_the_tutorial_from_start_to_end_in_an_empty_folder(site: 
     assert (site / "share/man/man1/chatctl.1").exists()
 
 
+@pytest.mark.slow  # fetches what the wheel depends on
+@pytest.mark.timeout(900)
+def test_the_wheel_alone_in_an_environment_of_its_own_runs_the_tutorial(wheel: Path, tmp_path: Path) -> None:
+    python = tmp_path / "environment/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "environment")], check=True)
+    fetched = subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], capture_output=True, text=True)
+    if fetched.returncode != 0:
+        pytest.skip(f"no package index answers: {fetched.stderr[-300:]}")
+    folder = tmp_path / "empty"
+    folder.mkdir()
+
+    written = run_page(REPOSITORY / "docs/tutorial.md", folder, clean_environment(tmp_path), str(python))
+
+    assert "+ chatctl record show --output markdown" in written
+
+
 def test_the_wheel_holds_what_it_needs_and_nothing_of_the_tests(wheel: Path) -> None:
     listing = subprocess.run([sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True)
     for needed in (
