@@ -71,11 +71,14 @@ def seal(target: RegroupTarget, run_id: str | None, *, dry_run: bool = False) ->
     if run.status.unfinished:
         raise UnfinishedRunError(f"Run {run.id} is unfinished.", hint="chatctl regroup run goes on with it.")
     already = bool(run.totals.get("sealed") or run.totals.get("undone"))
-    if not already and not dry_run:
+    if not dry_run:
         work = target.work_tables(run, scheme_of(target, run))
-        with RunLock(target.journal, LOCK, run.id), target.database.begin() as connection:
-            target.journal.runs.note(connection, run.id, {**run.totals, "sealed": True})
-        work.drop(target.database)
+        with RunLock(target.journal, LOCK, run.id):
+            if not already:
+                with target.database.begin() as connection:
+                    target.journal.runs.note(connection, run.id, {**run.totals, "sealed": True})
+            # Whoever was killed between the two has left the records.
+            work.drop(target.database)
     return Result({"sealed": run.id, "already": already, "dry_run": dry_run}, run_id=run.id)
 
 
