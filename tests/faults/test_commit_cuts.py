@@ -158,7 +158,7 @@ def test_a_commit_whose_outcome_is_unknown_is_looked_up(cutting: Cutting) -> Non
             code, left = cutting.survives(CommitCut(number, how))
             assert code in (0, CONNECTION), (number, how)
             assert left == expected, (number, how)
-    assert cutting.tally["went on by itself"] > 0
+    assert cutting.tally["cuts"] > 0
     log.info("%s: %s", cutting.case.words[0], dict(cutting.tally))
 
 

@@ -113,7 +113,10 @@ class Server(ABC):
 
     def pause(self) -> None:
         """Freezes the server: connections stay open and get no answer."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # Its threads are stopped one after the other, and one of them might still answer.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Lets a paused server go on."""

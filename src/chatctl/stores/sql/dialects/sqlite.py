@@ -162,7 +162,8 @@ class SQLite(Dialect):
             return False
         self._locks[name] = lock
         # Its holder's connection does nothing else from now on, and what it has read would lie there.
-        connection.exec_driver_sql("PRAGMA shrink_memory")
+        driver: Any = connection.connection.driver_connection  # outside of a transaction, which would lock out others
+        driver.execute("PRAGMA shrink_memory")
         return True
 
     def unlock(self, connection: sa.Connection, name: str) -> None:
