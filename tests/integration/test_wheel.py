@@ -1,16 +1,22 @@
-"""The wheel alone: installed away from the checkout, it has its revisions, layouts and schemas with it."""
+"""The wheel alone: installed away from the checkout, it has its revisions, layouts and schemas with it.
+
+It migrates in an environment that holds nothing but what it requires.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+import venv
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from tests.support.cli import clean_environment
 from tests.support.console import run_page
 from tests.support.sample import REPOSITORY
@@ -27,29 +33,45 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture
-def site(wheel: Path, tmp_path: Path) -> Path:
-    """A folder with the wheel's content and nothing else."""
-    site = tmp_path / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
-    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
-    return site
+@pytest.fixture(scope="module")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`chatctl` in an environment that holds the wheel and what it requires: no extra, nothing of the tests."""
+    folder = tmp_path_factory.mktemp("alone")
+    venv.create(folder, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for needed in _required_by(wheel):
+        for entry in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
+            (packages / entry).symlink_to(str(needed.locate_file(entry)))
+    install = ["-m", "pip", "--python", str(folder / "bin/python"), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([sys.executable, *install, str(wheel)], check=True, capture_output=True)
+    return folder / "bin/chatctl"
+
+
+def _required_by(wheel: Path) -> Iterator[Distribution]:
+    """The installed distributions that the wheel needs, and those that they need in turn."""
+    (info,) = (entry for entry in zipfile.Path(wheel).iterdir() if entry.name.endswith(".dist-info"))
+    waiting = [Requirement(text) for text in PathDistribution(info).requires or ()]
+    seen = set()
+    while waiting:
+        wanted = waiting.pop()
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        found = distribution(wanted.name)
+        if found.name not in seen:
+            seen.add(found.name)
+            waiting += map(Requirement, found.requires or ())
+            yield found
 
 
 @pytest.fixture
-def chatctl(site: Path, tmp_path: Path) -> Chatctl:
-    """Runs the wheel's chatctl, found in its own folder before anything that is installed."""
-    environment = {**clean_environment(tmp_path), "PYTHONPATH": str(site)}
+def chatctl(program: Path, tmp_path: Path) -> Chatctl:
+    """Runs the wheel's chatctl in a folder of its own."""
+    environment = clean_environment(tmp_path)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-m", "chatctl", *arguments]
-        return subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        command = [program, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
-    where = subprocess.run(
-        [sys.executable, "-c", "import chatctl; print(chatctl.__file__)"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert where.stdout.startswith(os.fspath(site))
     return run
 
 
@@ -70,7 +92,16 @@ def test_the_wheel_carries_a_legacy_database(chatctl: Chatctl) -> None:
     assert json.loads(up.stdout)["data"]["applied"] == ["mentor_0002", "mentor_0003"]
 
 
-def test_the_wheel_runs_the_tutorial_from_start_to_end_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
+def test_what_needs_an_extra_says_which(chatctl: Chatctl) -> None:
+    refused = chatctl("-o", "json", "--database", "postgresql://dba@localhost/app", "migrate", "status")
+    assert refused.returncode == 4, refused
+    assert json.loads(refused.stdout)["errors"][0]["hint"] == "pip install 'chatctl[postgres]'"
+
+
+def test_the_wheel_runs_the_tutorial_from_start_to_end_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
     folder = tmp_path / "empty"
     folder.mkdir()
 
