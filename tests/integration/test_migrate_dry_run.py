@@ -10,20 +10,32 @@ import pytest
 from tests.support.cli import Completed
 from tests.support.handmade import make_legacy
 from tests.support.servers import MariaDBServer, PostgreSQLServer, own_server
+from tests.support.transfers import message, write_lines
 
 from chatctl.stores.sql.database import Database
 
 Run = Callable[..., Completed]
+Look = Callable[[str, list[list[str]]], None]
+Expand = Callable[[str], None]
 
-#: Everything that plans, shows or checks, and writes nothing.
+#: Everything that plans, shows or checks a legacy database, and writes nothing.
 LOOKS = [
-    ["adopt", "--dry-run"],
-    ["status"],
-    ["plan", "--no-measure"],
-    ["up", "--dry-run"],
-    ["--dry-run"],
-    ["check"],
-    ["history"],
+    ["migrate", "adopt", "--dry-run"],
+    ["migrate", "status"],
+    ["migrate", "plan", "--no-measure"],
+    ["migrate", "up", "--dry-run"],
+    ["migrate", "--dry-run"],
+    ["migrate", "check"],
+    ["migrate", "history"],
+    ["import", "m.jsonl", "--dry-run"],
+    ["export", "--out", "all.jsonl"],
+]
+
+#: The same once the expand phase is applied.
+LOOKS_LATER = [
+    ["migrate", "down", "mentor_0001", "--dry-run"],
+    ["migrate", "plan", "--down", "mentor_0001", "--no-measure"],
+    ["import", "m.jsonl", "--dry-run"],
 ]
 
 _WRITE = re.compile(
@@ -33,17 +45,28 @@ _WRITE = re.compile(
 
 
 @pytest.fixture
-def look(invoke: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Runs everything that only looks at the database of a URL."""
+def look(invoke: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Look:
+    """Runs commands that only look at the database of a URL."""
+    write_lines(tmp_path / "m.jsonl", map(message, range(3)))
 
-    def look(url: str) -> None:
+    def look(url: str, looks: list[list[str]]) -> None:
         monkeypatch.setenv("CHATCTL_DATABASE", url)
         monkeypatch.setenv("CHATCTL_LAYOUT", "mentor")
-        for arguments in LOOKS:
-            completed = invoke("--output", "json", "migrate", *arguments)
+        for arguments in looks:
+            completed = invoke("--output", "json", *arguments)
             assert completed.exit_code in (0, 7), completed
 
     return look
+
+
+@pytest.fixture
+def expand(invoke: Run) -> Expand:
+    """Applies the expand phase to the database of a URL."""
+
+    def expand(url: str) -> None:
+        assert invoke("--database", url, "--layout", "mentor", "migrate", "up").exit_code == 0
+
+    return expand
 
 
 @pytest.fixture
@@ -73,32 +96,35 @@ def writes_in(log: str) -> list[str]:
 
 
 @pytest.mark.mysql
-def test_mariadb_sees_no_write(logging_mariadb: MariaDBServer, look: Callable[[str], None]) -> None:
+def test_mariadb_sees_no_write(logging_mariadb: MariaDBServer, look: Look, expand: Expand) -> None:
     url = logging_mariadb.databases.create_database("legacy")
     make_mentor(url)
-    before = len(logging_mariadb.general_log.read_text())
-    assert writes_in(logging_mariadb.general_log.read_text())
-    look(url)
-    sent = logging_mariadb.general_log.read_text()[before:]
-    assert "messages" in sent
-    assert writes_in(sent) == []
+    _see_no_write(logging_mariadb.general_log, url, look, expand)
 
 
 @pytest.mark.postgresql
-def test_postgresql_sees_no_write(logging_postgresql: PostgreSQLServer, look: Callable[[str], None]) -> None:
+def test_postgresql_sees_no_write(logging_postgresql: PostgreSQLServer, look: Look, expand: Expand) -> None:
     url = logging_postgresql.databases.create_database("legacy")
     make_mentor(url)
-    before = len(logging_postgresql.log.read_text())
-    assert writes_in(logging_postgresql.log.read_text())
-    look(url)
-    sent = logging_postgresql.log.read_text()[before:]
-    assert "messages" in sent
-    assert writes_in(sent) == []
+    _see_no_write(logging_postgresql.log, url, look, expand)
 
 
-def test_a_sqlite_file_keeps_every_byte(sqlite_url: str, look: Callable[[str], None], tmp_path: Path) -> None:
+def _see_no_write(log: Path, url: str, look: Look, expand: Expand) -> None:
+    for looks in (LOOKS, LOOKS_LATER):
+        before = len(log.read_text())
+        assert writes_in(log.read_text())
+        look(url, looks)
+        sent = log.read_text()[before:]
+        assert "messages" in sent
+        assert writes_in(sent) == []
+        expand(url)
+
+
+def test_a_sqlite_file_keeps_every_byte(sqlite_url: str, look: Look, expand: Expand) -> None:
     make_mentor(sqlite_url)
     file = Path(sqlite_url.removeprefix("sqlite:///"))
-    before = file.read_bytes()
-    look(sqlite_url)
-    assert file.read_bytes() == before
+    for looks in (LOOKS, LOOKS_LATER):
+        before = file.read_bytes()
+        look(sqlite_url, looks)
+        assert file.read_bytes() == before
+        expand(sqlite_url)
