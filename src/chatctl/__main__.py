@@ -13,9 +13,15 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"chatctl {__version__}\n")
         return
-    from chatctl.cli.app import main as run_command_line
+    try:
+        from chatctl.cli.app import main as run_command_line
 
-    sys.exit(run_command_line())
+        code = run_command_line()
+    except KeyboardInterrupt:
+        # Ctrl-C came while the program was still loading, so nothing has begun.
+        sys.stderr.write("error: Interrupted.\n")
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

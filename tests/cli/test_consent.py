@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import pty
+import re
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.support.cli import Completed
-from tests.support.terminals import read_until
+from tests.support.terminals import read_to_end, read_until
 
 Invoke = Callable[..., Completed]
 Start = Callable[..., subprocess.Popen[str]]
@@ -68,7 +70,7 @@ def test_on_a_terminal_the_question_is_asked_on_stderr(
     os.close(theirs)
     asked = read_until(ours, "Change it?")
     os.write(ours, f"{typed}\n".encode())
-    stdout, _ = process.communicate(timeout=20)
+    stdout, _ = process.communicate(timeout=120)
     os.close(ours)
 
     assert "Change it?" in asked
@@ -76,11 +78,31 @@ def test_on_a_terminal_the_question_is_asked_on_stderr(
     assert "Change it?" not in stdout
 
 
+@pytest.mark.parametrize(("interrupts", "exit_code"), [(False, 2), (True, 130)])
+def test_who_leaves_the_question_finds_the_error_on_a_line_of_its_own(
+    start_specimen: Start, interrupts: bool, exit_code: int
+) -> None:
+    ours, theirs = pty.openpty()
+    process = start_specimen("specimen", "change", stdin=theirs, stderr=theirs)
+    os.close(theirs)
+    read_until(ours, "[y/N] ")
+    if interrupts:
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(ours, b"\x04")
+    told = read_to_end(ours)
+    process.communicate(timeout=120)
+    os.close(ours)
+
+    assert process.returncode == exit_code
+    assert re.search(r"\n(\x1b\[[0-9;]*m)*error: ", told)
+
+
 def test_no_input_asks_nobody_even_on_a_terminal(start_specimen: Start) -> None:
     ours, theirs = pty.openpty()
     process = start_specimen("--no-input", "specimen", "change", stdin=theirs, stderr=theirs)
     os.close(theirs)
-    stdout, _ = process.communicate(timeout=20)
+    stdout, _ = process.communicate(timeout=120)
     os.close(ours)
 
     assert process.returncode == 2

@@ -47,12 +47,14 @@ def test_the_version_is_the_packages(run_cli: Cli) -> None:
     assert run_cli("--no-input", "--version").stdout == f"chatctl {chatctl.__version__}\n"
 
 
-def test_without_a_command_the_help_is_shown_and_nothing_goes_to_stdout(run_cli: Cli) -> None:
-    answer = run_cli()
+@pytest.mark.parametrize("words", [(), ("config",)])
+def test_without_a_command_the_help_is_shown_and_nothing_goes_to_stdout(invoke: Invoke, words: tuple[str, ...]) -> None:
+    answer = invoke(*words)
 
-    assert answer.exit_code == 2
-    assert answer.stdout == ""
-    assert "Usage: chatctl" in answer.stderr
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert answer.stderr.startswith(f"Usage: {' '.join(('chatctl', *words))} [OPTIONS]")
+    assert "error:" not in answer.stderr
+    assert invoke(*words, "-o", "json").json["errors"][0]["message"] == "Missing command."
 
 
 @pytest.mark.parametrize(

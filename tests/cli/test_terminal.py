@@ -22,7 +22,7 @@ def test_long_work_draws_a_bar_with_rate_and_leaves_stdout_alone(start_specimen:
     process = start_specimen("specimen", "long", "--seconds", "1", stderr=theirs)
     os.close(theirs)
     drawn = read_to_end(ours)
-    stdout, _ = process.communicate(timeout=20)
+    stdout, _ = process.communicate(timeout=120)
     os.close(ours)
 
     assert "rows/s" in drawn
@@ -47,7 +47,7 @@ def test_colours_are_for_terminals_that_want_them(
     process = start_specimen(*arguments, "specimen", "show", stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     shown = read_to_end(ours)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     os.close(ours)
 
     assert "[bold]plain[/bold]" in shown

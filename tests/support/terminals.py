@@ -6,7 +6,7 @@ import os
 import select
 import time
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 120.0
 
 
 def read_until(descriptor: int, text: str) -> str:

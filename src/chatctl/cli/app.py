@@ -20,8 +20,9 @@ from chatctl.cli.lazy import load, placeholders
 from chatctl.cli.options import declare, global_options, version_option
 from chatctl.cli.runtime import fail
 from chatctl.cli.unforeseen import named
-from chatctl.cli.usage import asked_output, usage_error
+from chatctl.cli.usage import asked_output, bare_help, usage_error
 from chatctl.errors import ChatctlError
+from chatctl.render.formats import Format
 from chatctl.render.output import write_summary
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = get_command(app).main(given, PROGRAM, standalone_mode=False, obj=invocation)
     except typer.TyperException as problem:
-        invocation.output = asked_output(given, os.environ)
-        return fail(invocation, *usage_error(problem, PROGRAM))
+        return _misused(invocation, given, problem)
     except typer.Abort:
         return exit_codes.INTERRUPTED
     except ChatctlError as error:
@@ -94,3 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return fail(invocation, PROGRAM, named(error))
     return code if isinstance(code, int) else exit_codes.DONE
+
+
+def _misused(invocation: Invocation, arguments: Sequence[str], problem: typer.TyperException) -> int:
+    invocation.output = asked_output(arguments, os.environ)
+    help_text = bare_help(problem)
+    if help_text and invocation.output in (Format.TABLE, Format.CSV):
+        invocation.terminal.tell(help_text)
+        return exit_codes.USAGE
+    return fail(invocation, *usage_error(problem, PROGRAM))

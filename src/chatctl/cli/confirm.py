@@ -44,7 +44,7 @@ def _required(question: str, name: str, *, needs_name: bool, loses_data: bool) -
     if not needs_name:
         why = "Nobody is there to answer"
     elif loses_data:
-        why = "This loses data, so --yes is not enough"
+        why = "This may lose data, so --yes is not enough"
     else:
         why = f"The context '{name}' is protected, so --yes is not enough"
     return ConsentRequiredError(f"{why}: {question}", hint=_flag(name, needs_name=needs_name))

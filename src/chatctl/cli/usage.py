@@ -19,9 +19,15 @@ def usage_error(problem: typer.TyperException, program: str) -> tuple[str, Usage
     """The command's words (the program's name at the root) and the error to show for Typer's own."""
     context = getattr(problem, "ctx", None)
     path: str = context.command_path if context is not None else program
-    message = problem.format_message()
+    message = "Missing command" if bare_help(problem) else problem.format_message()
     words = path.removeprefix(program).strip() or program
     return words, UsageError(_sentence(message), hint=f"See '{path} --help'.")
+
+
+def bare_help(problem: typer.TyperException) -> str | None:
+    """The help of a group that was called without a command, which Typer raises; None where something else is wrong."""
+    message = problem.format_message()
+    return message if message.startswith("Usage: ") else None
 
 
 def _sentence(message: str) -> str:

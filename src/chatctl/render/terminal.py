@@ -69,7 +69,14 @@ class Terminal:
         """Asks on stderr and reads a line from stdin; empty at its end."""
         sys.stderr.write(question)
         sys.stderr.flush()
-        return sys.stdin.readline().strip()
+        answer = ""
+        try:
+            answer = sys.stdin.readline()
+        finally:
+            # Ctrl-C and Ctrl-D leave the cursor behind the question.
+            if not answer.endswith("\n"):
+                sys.stderr.write("\n")
+        return answer.strip()
 
     def colored(self, stream: TextIO) -> bool:
         """Whether escapes may be written to `stream`."""
