@@ -263,7 +263,8 @@ def _apply(
         planned = reporting.plan(wiring.migration(read_only=True), options, scratching=scratching, linted=dry_run)
         if dry_run:
             return Result({**planned.data, "dry_run": True})
-        loses_data = any(loss["rows"] for loss in planned.data["losses"])
+        # Rows may come in between the question and the answer, so going back is never a matter of course.
+        loses_data = options.direction == "down" or any(loss["rows"] for loss in planned.data["losses"])
         if planned.data["steps"] and (asks or loses_data or wiring.settings.protected):
             show(ctx, "migrate plan", planned)
             consent(ctx, _question(wiring, planned), loses_data=loses_data)
