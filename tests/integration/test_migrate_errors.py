@@ -99,18 +99,27 @@ def test_an_account_that_may_not_change_the_schema_is_told_so(migrate: Run, rest
     database.close()
 
 
-@pytest.mark.mysql
-def test_a_wrong_password_is_named_and_not_shown(migrate: Run, mariadb_url: str) -> None:
-    refused = migrate(altered(mariadb_url, username="nobody-here", password="s3cret-canary"), "status")
+@pytest.mark.parametrize(
+    "engine_name",
+    [
+        pytest.param("mariadb", marks=pytest.mark.mysql),
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+    ],
+    indirect=True,
+)
+def test_a_wrong_password_is_named_and_not_shown(migrate: Run, engine_url: str) -> None:
+    refused = migrate(altered(engine_url, username="nobody-here", password="s3cret-canary"), "status")
     assert answer(refused) == (5, "access_denied")
     assert "s3cret-canary" not in refused.stdout + refused.stderr
 
 
-@pytest.mark.parametrize("scheme", ["mariadb", "postgresql"])
-def test_a_host_that_does_not_exist_is_named(migrate: Run, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "title"), [("mariadb", "MariaDB"), ("mysql", "MySQL"), ("postgresql", "PostgreSQL")]
+)
+def test_a_host_that_does_not_exist_is_named(migrate: Run, scheme: str, title: str) -> None:
     refused = migrate(f"{scheme}://somebody@no-such-host.invalid/app", "up")
     assert answer(refused) == (5, "cannot_connect")
-    assert "no-such-host.invalid" in refused.json["errors"][0]["message"]
+    assert refused.json["errors"][0]["message"].startswith(f"{title} database app at no-such-host.invalid: ")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +133,49 @@ def test_a_url_that_leads_nowhere_is_refused(migrate: Run, url: str, expected: i
 def test_a_missing_file_is_not_created(migrate: Run, sqlite_url: str) -> None:
     assert answer(migrate(sqlite_url, "up")) == (5, "cannot_connect")
     assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.parametrize(("layout", "hint"), [("mentor", "Check the path."), ("native", "chatctl migrate makes it.")])
+def test_a_missing_file_is_said_to_be_missing_where_an_empty_database_is_shown(
+    invoke: Run, sqlite_url: str, layout: str, hint: str
+) -> None:
+    for command, code in (("status", 0), ("check", 7)):
+        shown = invoke("-o", "json", "--database", sqlite_url, "--layout", layout, "migrate", command).json
+        assert shown["exit_code"] == code
+        assert [(item["code"], item["hint"]) for item in shown["warnings"]] == [("no_such_file", hint)]
+
+
+def test_a_folder_is_no_database(migrate: Run, tmp_path: Path) -> None:
+    for command in ("status", "up"):
+        refused = migrate(f"sqlite:///{tmp_path}", command)
+        assert answer(refused) == (5, "cannot_connect")
+        assert "this is a folder" in refused.json["errors"][0]["message"]
+
+
+def test_an_empty_database_is_told_in_one_sentence_how_it_may_begin(migrate: Run, engine_url: str) -> None:
+    if engine_url.startswith("sqlite"):
+        sqlite3.connect(engine_url.removeprefix("sqlite:///")).execute("VACUUM").connection.close()
+    for command in ("adopt", "plan", "up"):
+        refused = migrate(engine_url, command)
+        assert answer(refused) == (4, "unrecognised_database")
+        assert refused.json["errors"][0]["message"].endswith("holds none of the tables of the layout 'mentor'.")
+        assert "chatctl migrate up mentor_0001" in refused.json["errors"][0]["hint"]
+    assert migrate(engine_url, "up", "mentor_0001").exit_code == 0
+    assert migrate(engine_url, "status").json["data"]["state"] == "before"
+
+
+@pytest.mark.parametrize("scheme", ["mariadb", "mysql", "postgresql"])
+def test_a_script_asks_no_server(migrate: Run, scheme: str) -> None:
+    written = migrate(f"{scheme}://somebody@no-such-host.invalid/app", "sql", "--from", "mentor_0001")
+    assert written.exit_code == 0, written
+    assert written.json["data"]["revisions"] == ["mentor_0002", "mentor_0003"]
+    assert "CREATE TABLE chats" in written.json["data"]["script"]
+
+
+def test_a_script_from_a_later_revision_to_an_earlier_one_is_no_empty_script(migrate: Run, sqlite_url: str) -> None:
+    refused = migrate(sqlite_url, "sql", "--from", "mentor_0003", "--to", "mentor_0001")
+    assert answer(refused) == (2, "usage")
+    assert "--down" in refused.json["errors"][0]["hint"]
 
 
 def test_a_file_that_is_no_database_is_refused(migrate: Run, tmp_path: Path) -> None:
@@ -204,7 +256,8 @@ def test_ctrl_c_while_another_writer_blocks_leaves_nothing_half_done(
     with sqlite3.connect(file, isolation_level=None) as blocker:
         blocker.execute("BEGIN IMMEDIATE")
         process = run_cli.start("-o", "json", "--database", sqlite_url, "--layout", "mentor", "migrate", "up")
-        time.sleep(2)
+        while process.poll() is None and not _hears_signals(process.pid):
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         blocker.execute("ROLLBACK")
@@ -215,6 +268,13 @@ def test_ctrl_c_while_another_writer_blocks_leaves_nothing_half_done(
     database.close()
     assert migrate(sqlite_url, "up").exit_code == 0
     assert migrate(sqlite_url, "check").exit_code == 0
+
+
+def _hears_signals(pid: int) -> bool:
+    """Whether the process has a handler of its own for SIGINT and SIGTERM: the command has begun."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return all(caught >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
 
 
 def test_without_a_terminal_nobody_is_asked(sqlite_url: str, run_cli: Cli) -> None:

@@ -159,6 +159,15 @@ def test_going_back_says_which_rows_go_and_needs_the_context_s_name(legacy: Lega
     assert migrate("down", "mentor_0001", "--confirm", "default").exit_code == 0
 
 
+@pytest.mark.parametrize("layout", ["mentor"])
+def test_going_back_needs_the_context_s_name_where_no_row_is_lost_too(legacy: LegacyDatabase, migrate: Run) -> None:
+    assert migrate("up").exit_code == 0
+    refused = migrate("down", "mentor_0001")
+    assert (refused.exit_code, refused.json["errors"][0]["code"]) == (2, "consent_required")
+    assert migrate("status").json["data"]["current"] == ["mentor_0003"]
+    assert migrate("down", "mentor_0003").exit_code == 0, "nothing to take back, nothing to agree to"
+
+
 @pytest.mark.parametrize("layout", ["mentor", "ray"])
 def test_a_plan_made_before_the_schema_changed_is_refused(
     legacy: LegacyDatabase, migrate: Run, layout: str, tmp_path: Path
@@ -224,6 +233,9 @@ def test_a_mixed_database_is_not_adopted_and_what_differs_is_listed(legacy: Lega
         assert refused.exit_code == 4
         assert refused.json["errors"][0]["code"] == "unrecognised_database"
         assert "mixed" in refused.json["errors"][0]["message"]
+    checked = migrate("check")
+    assert checked.exit_code == 9
+    assert [item["message"] for item in checked.json["data"]["drift"]] == migrate("status").json["data"]["differs"]
     assert differences(schema, schema_of(legacy.database)) == []
 
 

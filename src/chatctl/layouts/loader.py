@@ -29,7 +29,7 @@ def load_layout(name_or_file: str) -> Layout:
     if name_or_file not in builtin_names():
         raise LayoutError(
             f"No layout is called '{name_or_file}'.",
-            hint=f"Built in: {', '.join(builtin_names())}. A layout of your own is named by its file.",
+            hint=f"Built in: {', '.join(builtin_names())}. Your own is a file: its name ends in .yaml, or holds a /.",
         )
     file = resources.files(_BUILTIN) / f"{name_or_file}.yaml"
     return _layout_in(YamlDocument(file.read_text(encoding="utf-8"), f"{name_or_file}.yaml", LayoutError))

@@ -40,7 +40,7 @@ _PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/@]*):.*@", re.DOTALL)
 
 def check_database_url(text: str) -> None:
     """Raises ValueError, saying what was expected, unless `text` is a database URL."""
-    scheme, parts = _split(text, "postgresql://USER:PASSWORD@HOST/DATABASE")
+    scheme, parts = _split(text, "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE")
     family = scheme.split("+")[0]
     _check_scheme(family, DATABASE_SCHEMES)
     if family in FILE_SCHEMES:

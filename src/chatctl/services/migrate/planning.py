@@ -218,6 +218,12 @@ def _require_start(target: MigrationTarget, whereabouts: Whereabouts, *, explici
 
 def unrecognised(target: MigrationTarget, whereabouts: Whereabouts) -> UnrecognisedDatabaseError:
     """The error that says what keeps the database from the nearest state."""
+    if target.revisions.chain and not whereabouts.snapshot:
+        return UnrecognisedDatabaseError(
+            f"{target.database.where} holds none of the tables of the layout '{target.name}'.",
+            hint="Is it the right database and the right layout? chatctl init tells which layouts fit."
+            f" The legacy tables are made by chatctl migrate up {target.revisions.chain[0].id}.",
+        )
     shown = list(whereabouts.seen.differs[:12])
     if len(whereabouts.seen.differs) > len(shown):
         shown.append(f"and {len(whereabouts.seen.differs) - len(shown)} more")

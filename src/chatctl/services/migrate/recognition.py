@@ -6,6 +6,7 @@ hands that chatctl never saw.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -42,7 +43,7 @@ def recognise(layout: Layout, snapshot: Snapshot) -> Recognition:
     legacy, later = _items(layout, Phase.LEGACY), _later_items(layout)
     has_legacy = bool(legacy & present) or layout.starts_empty
     state: StateName = "mixed" if has_legacy and later & present else "unknown"
-    return Recognition(state, None, tuple(mismatches[nearest]))
+    return Recognition(state, None, _in_short(mismatches[nearest]))
 
 
 def _present(layout: Layout, snapshot: Snapshot) -> set[str]:
@@ -62,6 +63,12 @@ def _mismatches(layout: Layout, phase: Phase, present: set[str]) -> list[str]:
     unwanted = set(declared.lacks) if declared else _items_of_any_phase(layout) - _items(layout, phase, optional=True)
     missing = [f"{item} is missing" for item in sorted(wanted - present)]
     return missing + [f"{item} is there" for item in sorted(unwanted & present) if item not in wanted]
+
+
+def _in_short(differs: list[str]) -> tuple[str, ...]:
+    """Without the columns of tables that differ as a whole."""
+    whole = {text for text in differs if "." not in text}
+    return tuple(text for text in differs if text in whole or re.sub(r"\.\S+", "", text) not in whole)
 
 
 def _items(layout: Layout, phase: Phase, *, optional: bool = False) -> set[str]:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from chatctl.domain.instants import iso
-from chatctl.domain.result import Outcome, Result
+from chatctl.domain.result import Notice, Outcome, Result
+from chatctl.errors import UsageError
 from chatctl.layouts.model import Phase
 from chatctl.services.migrate.judged import judged
 from chatctl.services.migrate.planning import MigrationPlan, Options, read_plan
@@ -34,7 +35,8 @@ def status(target: MigrationTarget) -> Result:
             "heads": list(target.revisions.goals(Phase.EXPAND)),
             "pending": _pending(target, whereabouts),
             "differs": [] if whereabouts.seen.phase else list(whereabouts.seen.differs),
-        }
+        },
+        warnings=_no_file(target),
     )
 
 
@@ -95,16 +97,28 @@ def check(target: MigrationTarget) -> Result:
             "ok": not drift and not pending,
         },
         outcome,
+        warnings=_no_file(target),
     )
+
+
+def _no_file(target: MigrationTarget) -> tuple[Notice, ...]:
+    """What is said where the database is a file that isn't there: it was read as an empty one."""
+    if target.database.exists:
+        return ()
+    hint = "chatctl migrate makes it." if target.layout.starts_empty else "Check the path."
+    return (Notice("no_such_file", f"{target.database.where}: there is no such file, so it was read as empty.", hint),)
 
 
 def _drift(
     target: MigrationTarget, whereabouts: Whereabouts, recorded: Mapping[str, str] | None
 ) -> list[dict[str, Any]]:
-    """Where the schema departs from the recorded one; without revisions, from what the layout declares."""
+    """Where the schema departs from the recorded one; where none is, from every state that the layout declares.
+
+    An empty database that waits for its first revision departs from nothing.
+    """
     if recorded is not None:
         return [_difference(item) for item in differences(recorded, whereabouts.snapshot)]
-    if target.revisions.chain or whereabouts.seen.phase is not None:
+    if whereabouts.seen.phase is not None or (target.revisions.chain and not whereabouts.snapshot):
         return []
     return [_departure(text) for text in whereabouts.seen.differs]
 
@@ -120,8 +134,14 @@ def history(target: MigrationTarget, limit: int = 50) -> Result:
 def script(
     target: MigrationTarget, start: str | None, end: str | None, direction: Literal["up", "down"] = "up"
 ) -> Result:
-    """The SQL of the revisions after `start` up to `end`, made without looking at a database."""
-    chosen = target.revisions.between(start, end or _expand_head(target))
+    """The SQL of the revisions after `start` up to `end`, made without looking at a database.
+
+    Raises UsageError where `start` is behind `end`, NotFoundError where there is no such revision.
+    """
+    last = end or _expand_head(target)
+    if target.revisions.position(start) > target.revisions.position(last):
+        raise UsageError(f"{start} comes after {last}.", hint="--from is the older one, on the way back (--down) too.")
+    chosen = target.revisions.between(start, last)
     ordered = chosen if direction == "up" else list(reversed(chosen))
     text = target.revisions.script(ordered, direction)
     return Result({"layout": target.name, "revisions": [item.id for item in ordered], "script": text})

@@ -37,7 +37,8 @@ class MigrationTarget:
         # Alembic takes a while to load, and many commands do without.
         from chatctl.stores.sql.revisions import Revisions
 
-        return Revisions(self.layout.migrations, self.database.dialect, self.journal.schema)
+        # What revisions need of a dialect the URL tells, so that a script of them can be made where no server is.
+        return Revisions(self.layout.migrations, self.database.family, self.journal.schema)
 
     def stamped(self, connection: sa.Connection) -> str | None:
         """The newest of them that the version table names, if any."""

@@ -24,23 +24,25 @@ class Database:
 
     A read-only one can't be written through: the server or the file's mode refuses, not only our good will.
     Nothing connects before the first use. Raises ConfigurationError where the URL can't be used. `connections` are the
-    most that are open at once, for whoever serves many.
+    most that are open at once, for whoever serves many. `family` is the dialect as far as the URL tells it.
     """
 
     def __init__(self, url: str, *, read_only: bool = False, connections: int | None = None) -> None:
         self.url = normalise_url(url)
         self.read_only = read_only
         self._connections = connections
-        self._family = dialect_for(self.url)
+        self.family = dialect_for(self.url)
+        #: MariaDB and MySQL are reached by either name, so a server that hasn't answered is called what its user does.
+        self._title = "MariaDB" if url.startswith("mariadb") else self.family.title
 
     @cached_property
     def engine(self) -> sa.Engine:
         """The SQLAlchemy engine, with chatctl's session settings and error translation."""
-        options = self._family.engine_options(self.url, read_only=self.read_only)
+        options = self.family.engine_options(self.url, read_only=self.read_only)
         if self._connections is not None and "poolclass" not in options:
             options |= {"pool_size": self._connections, "max_overflow": 0, "pool_timeout": _POOL_SECONDS}
-        engine = sa.create_engine(self._family.prepare_url(self.url, read_only=self.read_only), **options)
-        self._family.instrument(engine, read_only=self.read_only)
+        engine = sa.create_engine(self.family.prepare_url(self.url, read_only=self.read_only), **options)
+        self.family.instrument(engine, read_only=self.read_only)
         mark_own(engine)
         return engine
 
@@ -48,17 +50,17 @@ class Database:
     def dialect(self) -> Dialect:
         """The dialect of the server that answers (connects once where the URL doesn't tell)."""
         with self.translating():
-            return self._family.specialise(self.engine)
+            return self.family.specialise(self.engine)
 
     @property
     def exists(self) -> bool:
         """False where the database is a file that isn't there."""
-        return self._family.exists(self.url)
+        return self.family.exists(self.url)
 
     @property
     def where(self) -> str:
         """Where the database is, for messages: never with a password, never with a user name."""
-        title = self.__dict__.get("dialect", self._family).title
+        title = self.dialect.title if "dialect" in self.__dict__ else self._title
         if self.url.host is None:
             return f"{title} database {self.url.database or 'in memory'}"
         port = f":{self.url.port}" if self.url.port else ""
@@ -119,7 +121,7 @@ class Database:
 
     def error(self, problem: BaseException) -> ChatctlError:
         """The driver's `problem` in chatctl's words."""
-        kind = self._family.classify(problem)
+        kind = self.family.classify(problem)
         text = str(problem.args[-1] if problem.args else problem).strip().splitlines()
         reason = text[0] if text else type(problem).__name__
         hint = None

@@ -88,6 +88,8 @@ class SQLite(Dialect):
     def prepare_url(self, url: sa.URL, *, read_only: bool) -> sa.URL:
         """A file that is only read is opened read-only; one that isn't there yet is read as an empty database."""
         file = _file_of(url)
+        if file is not None and file.is_dir():
+            raise errors.CannotConnectError(f"SQLite database {file}: this is a folder.", hint="Name the file in it.")
         if not read_only or file is None:
             return url
         if not file.exists():

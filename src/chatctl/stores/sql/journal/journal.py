@@ -50,7 +50,7 @@ class Journal:
     @property
     def schema(self) -> str | None:
         """The schema that holds the journal, or None for the connection's own."""
-        return self.database.dialect.qualified(self._schema_setting)
+        return self.database.family.qualified(self._schema_setting)
 
     @property
     def tables(self) -> JournalTables:
