@@ -67,10 +67,10 @@ class Terminal:
 
     def ask(self, question: str) -> str:
         """Asks on stderr and reads a line from stdin; empty at its end."""
-        sys.stderr.write(question)
-        sys.stderr.flush()
         answer = ""
         try:
+            sys.stderr.write(question)
+            sys.stderr.flush()
             answer = sys.stdin.readline()
         finally:
             # Ctrl-C and Ctrl-D leave the cursor behind the question.
