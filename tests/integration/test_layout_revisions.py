@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from tests.support.migrated import Migrated
 
+from chatctl.errors import RevisionError
 from chatctl.layouts import Column, Entity, Layout, Phase, builtin_names, load_layout
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.inspection import differences
@@ -65,14 +66,22 @@ def test_every_revision_has_a_title_and_a_phase_that_never_falls(migrated: Migra
 
 
 def test_the_scripts_of_both_ways_do_what_the_revisions_do(migrated: Migrated) -> None:
-    chain = migrated.revisions.chain
+    # SQLite takes a contract back by rebuilding the table from what it is, which no script can know beforehand.
+    last = Phase.EXPAND if migrated.database.dialect.name == "sqlite" else Phase.CONTRACT
+    chain = [revision for revision in migrated.revisions.chain if last.at_least(revision.phase)]
     untouched = migrated.snapshot()
     _run_by_hand(migrated.database, migrated.revisions.script(chain, "up"))
     by_script = migrated.snapshot()
     _run_by_hand(migrated.database, migrated.revisions.script(list(reversed(chain)), "down"))
     assert differences(untouched, migrated.snapshot()) == []
-    migrated.up_to(Phase.CONTRACT)
+    migrated.up_to(last)
     assert differences(migrated.snapshot(), by_script) == []
+
+
+def test_what_can_not_be_scripted_says_so(sqlite_url: str) -> None:
+    revisions = Migrated(load_layout("mentor"), Database(sqlite_url)).revisions
+    with pytest.raises(RevisionError, match="can't be scripted for SQLite"):
+        revisions.script([revisions.chain[-1]], "down")
 
 
 def _run_by_hand(database: Database, script: str) -> None:

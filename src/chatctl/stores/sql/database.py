@@ -12,7 +12,7 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from chatctl.errors import AccessDeniedError, CannotConnectError, ChatctlError, ConnectionLostError, RetryableError
-from chatctl.stores.sql.dialects import READS_ONLY, Dialect, dialect_for, normalise_url
+from chatctl.stores.sql.dialects import READS_ONLY, Dialect, dialect_for, normalise_url, title_of
 from chatctl.stores.sql.redirecting import mark_own
 
 #: How long one of many waits for a connection.
@@ -32,8 +32,7 @@ class Database:
         self.read_only = read_only
         self._connections = connections
         self.family = dialect_for(self.url)
-        #: MariaDB and MySQL are reached by either name, so a server that hasn't answered is called what its user does.
-        self._title = "MariaDB" if url.startswith("mariadb") else self.family.title
+        self._title = title_of(url, self.family)
 
     @cached_property
     def engine(self) -> sa.Engine:

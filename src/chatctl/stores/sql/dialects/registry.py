@@ -57,6 +57,11 @@ def dialect_for(url: sa.URL) -> Dialect:
     return dialect
 
 
+def title_of(text: str, dialect: Dialect) -> str:
+    """What the server of the URL `text` is called before it has answered: MariaDB by whoever calls it that."""
+    return "MariaDB" if text.startswith("mariadb") else dialect.title
+
+
 def place_of(url: sa.URL) -> tuple[Any, ...]:
     """What tells two databases apart: a file's path, or product, host, name and port."""
     if url.get_backend_name() == "sqlite":
