@@ -22,6 +22,8 @@ from chatctl.stores.sql.batches.gate import Gate, Limits, Resting
 from chatctl.stores.sql.batches.patience import patiently
 from chatctl.stores.sql.batches.ranges import Ranges, added
 from chatctl.stores.sql.journal import Run
+from chatctl.stores.sql.regroup import Scheme
+from chatctl.stores.sql.regroup.counting import all_are_linked
 from chatctl.stores.sql.regroup.phase import Phase
 from chatctl.stores.sql.thresholds import Thresholds
 
@@ -80,6 +82,11 @@ class Driver:
         self.counts = added(self.counts, counts)
         self.batches += batches
         return RunTotals(rows, batches, 0.0, True, counts)
+
+    def all_are_linked(self, scheme: Scheme) -> bool:
+        """Whether a look would find nothing, which an index tells where each message has its chat."""
+        with self._database.connect() as connection:
+            return all_are_linked(connection, scheme)
 
     def pause(self, seconds: float, phase: Phase) -> bool:
         """Waits, then lets `phase`, which found nothing, begin anew; False where a stop was asked for meanwhile."""

@@ -223,6 +223,8 @@ def _passes(driver: Driver, work: _Work, *, follow: bool) -> int | None:
     again_from = work.run.totals.get("again_from", 1)
     for number in itertools.count(1):
         look, *rest = _phases(work, number)
+        if number > again_from and not follow and driver.all_are_linked(work.scheme):
+            return number
         looked = driver.phase(look)
         while looked is not None and looked.rows == 0 and follow:
             looked = driver.phase(look) if driver.pause(FOLLOW_SECONDS, look) else None

@@ -58,6 +58,13 @@ def link_is_indexed(connection: sa.Connection, scheme: Scheme) -> bool:
     return any(columns and columns[0] == scheme.link.name for columns in listed)
 
 
+def all_are_linked(connection: sa.Connection, scheme: Scheme) -> bool:
+    """Whether an index tells at once that no message is without a chat."""
+    if not link_is_indexed(connection, scheme):
+        return False
+    return connection.execute(sa.select(scheme.id).where(scheme.link.is_(None)).limit(1)).first() is None
+
+
 def link_is_enforced(connection: sa.Connection, scheme: Scheme) -> bool:
     """Whether the server refuses a message that names a chat which isn't there."""
     keys = sa.inspect(connection).get_foreign_keys(scheme.messages.name, scheme.messages.schema)
