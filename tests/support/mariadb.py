@@ -69,6 +69,8 @@ class MariaDBServer(Server):
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 f"--innodb-log-file-size={DEFAULTS['innodb-log-file-size']}",
+                # As below: the installation starts a server, too.
+                f"--tmpdir={self.folder}",
             ]
         )
 
