@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from tests.support.model_server import ModelServer, running_model
 
 from chatctl.services.chatting import agents
 from chatctl.services.identity.tokens import Tokens
+from chatctl.stores.sql.serving.agents import AgentRows
 
-TASK = {
+TASK: dict[str, Any] = {
     "agent_type": "content_generator",
     "task_type": "generate_content",
     "task_data": {"subject": "Mathematics", "grade_level": 5, "objectives": ["Learn fractions"]},
@@ -85,6 +86,54 @@ def test_a_task_that_fails_says_so(one_agent: Api, model: ModelServer) -> None:
     answer = one_agent.client("tom").post(EXECUTE, json=TASK).json()
     assert (answer["success"], answer["status"]) == (False, "failed")
     assert "answered 400" in answer["message"]
+
+
+def test_an_agent_whose_client_gave_up_waiting_goes_on(
+    native_url: str, redis_url: str, tmp_path: Path, model: ModelServer
+) -> None:
+    env = {"CHATCTL_MODEL_URL": model.url, "CHATCTL_SERVE_MAX_GENERATIONS": "1"}
+    model.delay_seconds = 0.6
+    with running_api(
+        tmp_path, native_url, redis_url, env={**env, "MAX_CONTENT_GENERATION_TIME": "0.2"}, migrated=True
+    ) as api:
+        web = api.client("tom")
+        first = web.post(EXECUTE, json=TASK).json()
+        assert first["status"] in ("queued", "running")
+        assert finished(web, first["task_id"])["status"] == "completed"
+        second = web.post(EXECUTE, json=TASK).json()["task_id"]
+        assert finished(web, second)["status"] == "completed"
+
+
+def test_what_an_agent_could_not_write_down_it_does_again(one_agent: Api, model: ModelServer) -> None:
+    web = one_agent.client("tom")
+    task = web.post(EXECUTE, json=TASK).json()["task_id"]
+    with one_agent.wiring.gateway.database.begin() as connection:
+        # As it is left where the server of the database goes away before the outcome is written.
+        connection.exec_driver_sql("UPDATE task_executions SET status = 'running', result = NULL")
+    assert finished(web, task)["result"]["content"] == "Certainly."
+    assert len(model.requests) == 2
+
+
+def test_whoever_waits_is_told_of_what_another_server_has_done(one_agent: Api) -> None:
+    systems = one_agent.parts.systems
+    rows = AgentRows(systems._on.tables)
+    other = agents.Agents(one_agent.wiring.gateway, rows, systems.answering, one_agent.parts.hub, 1)
+    task, future = other.submit("tom", TASK["agent_type"], TASK["task_type"], TASK["task_data"])
+    assert future is not None
+    assert finished(one_agent.client("tom"), task)["status"] == "completed"
+    other._look_elsewhere()
+    assert future.result(0)["result"]["content"] == "Certainly."
+    assert other.submit("tom", TASK["agent_type"], TASK["task_type"], {})[1] is not None, "its agent is idle again"
+
+
+def test_agents_that_were_taken_for_dead_come_back(one_agent: Api) -> None:
+    web, system = one_agent.client("tom"), one_agent.parts.systems.toolboxai
+    ids, now = [agent for agent, _ in system._agents], datetime.now(UTC)
+    one_agent.wiring.gateway.write(lambda connection: system._rows.end(connection, ids, now))
+    assert web.get("/health/agents").json()["agents"]["total"] == 0
+    system._sign_once(ids, now)
+    assert web.get("/health/agents").json()["agents"] == {"total": 1, "idle": 1}
+    assert web.post(EXECUTE, json=TASK).json()["status"] == "completed"
 
 
 def test_events_reach_their_user_and_nobody_else(one_agent: Api) -> None:

@@ -26,7 +26,7 @@ def explore(api: Api, folder: Path, examples: int, phases: str, seconds: float |
         *(["--max-time", str(int(seconds))] if seconds else []),
         "--generation-database", "none", "--no-color", "--seed", "1",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=(seconds or 0) + 240)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=(seconds or 0) + 900)
     report = done.stdout + done.stderr
     log.info("%s", report)
     assert done.returncode == 0, report[-12_000:]

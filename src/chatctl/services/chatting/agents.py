@@ -84,6 +84,7 @@ class Agents:
         self._busy: dict[str, int] = dict.fromkeys(registry, 0)
         self._each = each
         self._waiting: dict[str, Future[dict[str, Any]]] = {}
+        self._here: set[str] = set()
         self._threads: list[threading.Thread] = []
 
     # --- life -----------------------------------------------------------------------------------------------
@@ -130,10 +131,13 @@ class Agents:
             if self._busy[agent_type] < self._each and not self._stopping:
                 self._busy[agent_type] += 1
                 future = self._waiting[task] = Future()
+                # Whoever gives up waiting must not take it from the agent.
+                future.set_running_or_notify_cancel()
         try:
             self._gateway.write(lambda connection: self._rows.add_task(connection, values))
         except BaseException:
-            self._forget(task, agent_type)
+            if future is not None:
+                self._forget(task, agent_type)
             raise
         with self._wake:
             self._wake.notify_all()
@@ -174,7 +178,7 @@ class Agents:
 
     def _claim(self, agent: str, kind: str, now: datetime) -> dict[str, Any] | None:
         # Looking costs no write.
-        if self._gateway.read(self._rows.queued) == 0:
+        if not self._gateway.read(lambda connection: self._rows.waits(connection, agent)):
             return None
         return self._gateway.write(lambda connection: self._rows.claim(connection, agent, kind, now))
 
@@ -184,6 +188,7 @@ class Agents:
             # One that nobody waits for takes its place now; one that somebody waits for has it already.
             if task["id"] not in self._waiting:
                 self._busy[kind] += 1
+            self._here.add(task["id"])
         user = task["user_id"]
         self._tell("generation-started", task, {})
         self._tell("agent-status-update", task, {"agent_id": agent, "status": "busy"})
@@ -207,21 +212,36 @@ class Agents:
         try:
             now = datetime.now(UTC)
             done = self._gateway.write(lambda c: self._rows.finish(c, agent, task["id"], values, now))
+            kept = None if done else self._gateway.read(lambda c: self._rows.task(c, None, task["id"]))
         except ChatctlError as problem:
-            # The row still says running: once this agent has stopped signing, the task is queued again.
+            # The row still says running, by this agent: it does the task again once it can.
             if future is not None:
                 future.set_exception(problem)
             raise
         else:
             if future is not None:
-                future.set_result(outcome({**task, **values} if done else {**task, "status": "cancelled"}))
+                future.set_result(outcome({**task, **values} if done else kept or {**task, "status": "cancelled"}))
         finally:
             self._forget(task["id"], task["agent_type"])
 
     def _forget(self, task: str, kind: str) -> None:
         with self._wake:
             self._waiting.pop(task, None)
+            self._here.discard(task)
             self._busy[kind] = max(0, self._busy[kind] - 1)
+
+    def _look_elsewhere(self) -> None:
+        """Tells those who wait for a task that was cancelled, or that another server's agent has carried out."""
+        with self._wake:
+            elsewhere = [task for task in self._waiting if task not in self._here]
+        if not elsewhere:
+            return
+        for task in self._gateway.read(lambda connection: self._rows.settled(connection, elsewhere)):
+            with self._wake:
+                future = self._waiting.get(task["id"]) if task["id"] not in self._here else None
+            if future is not None:
+                future.set_result(outcome(task))
+                self._forget(task["id"], task["agent_type"])
 
     def _tell(self, event: str, task: Mapping[str, Any], more: Mapping[str, Any]) -> None:
         data = {"task_id": task["id"], "agent_type": task["agent_type"], "task_type": task["task_type"], **more}
@@ -232,6 +252,7 @@ class Agents:
         while not self._stopping:
             try:
                 self._sign_once(ids, datetime.now(UTC))
+                self._look_elsewhere()
             except ChatctlError as problem:
                 log.warning("The agents can't sign: %s", problem.message)
             with self._wake:

@@ -38,9 +38,14 @@ class AgentRows:
         connection.execute(self._agents.insert(), rows)
 
     def sign(self, connection: sa.Connection, agents: Sequence[str], now: datetime) -> None:
-        """Says that these agents are alive."""
-        living = sa.and_(self._agents.c.id.in_(agents), self._agents.c.terminated_at.is_(None))
-        connection.execute(self._agents.update().where(living).values(updated_at=now))
+        """Says that these agents are alive, those too that another process took for dead while they couldn't sign."""
+        table = self._agents
+        status = sa.case((table.c.terminated_at.is_(None), table.c.status), else_="idle")
+        # The order counts: MariaDB assigns from left to right.
+        signed = table.update().where(table.c.id.in_(agents)).ordered_values(
+            (table.c.status, status), (table.c.terminated_at, None), (table.c.updated_at, now)
+        )  # fmt: skip
+        connection.execute(signed)
 
     def end(self, connection: sa.Connection, agents: Sequence[str], now: datetime) -> None:
         """Ends agents, and gives their unfinished tasks back to the queue."""
@@ -73,14 +78,15 @@ class AgentRows:
         connection.execute(self._tasks.insert().values(**values, status="queued"))
 
     def claim(self, connection: sa.Connection, agent: str, kind: str, now: datetime) -> dict[str, Any] | None:
-        """The oldest queued task for agents of that type, which is the agent's from now on."""
+        """The oldest task that waits for agents of that type, which is the agent's from now on.
+
+        One that is running by this agent's own row waits too: the agent is idle, so its outcome couldn't be written.
+        """
         table = self._tasks
-        queued = sa.and_(table.c.status == "queued", table.c.agent_type == kind)
-        query = (
-            sa.select(*keyed(table, _TASK)).where(queued).order_by(table.c.created_at, table.c.id).limit(_CANDIDATES)
-        )
+        query = sa.select(*keyed(table, _TASK)).where(self._waiting(agent), table.c.agent_type == kind)
+        query = query.order_by(table.c.created_at, table.c.id).limit(_CANDIDATES)
         for row in connection.execute(query).fetchall():
-            own = table.update().where(table.c.id == row.id, table.c.status == "queued")
+            own = table.update().where(table.c.id == row.id, self._waiting(agent))
             if connection.execute(own.values(status="running", agent_id=agent, started_at=now)).rowcount:
                 self._set(connection, agent, "busy", now)
                 return plain(row)
@@ -115,6 +121,21 @@ class AgentRows:
         """How many tasks wait."""
         table = self._tasks
         return connection.scalar(sa.select(sa.func.count()).where(table.c.status == "queued")) or 0
+
+    def waits(self, connection: sa.Connection, agent: str) -> bool:
+        """Whether there is something for an idle agent to do."""
+        query = sa.select(sa.literal(1)).select_from(self._tasks).where(self._waiting(agent)).limit(1)
+        return connection.scalar(query) is not None
+
+    def settled(self, connection: sa.Connection, tasks: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the tasks that are through, whoever carried them out."""
+        table = self._tasks
+        through = sa.and_(table.c.id.in_(tasks), table.c.status.not_in(("queued", "running")))
+        return [plain(row) for row in connection.execute(sa.select(*keyed(table, _TASK)).where(through))]
+
+    def _waiting(self, agent: str) -> sa.ColumnElement[bool]:
+        table = self._tasks
+        return sa.or_(table.c.status == "queued", sa.and_(table.c.status == "running", table.c.agent_id == agent))
 
     def _set(self, connection: sa.Connection, agent: str, status: str, now: datetime) -> None:
         table = self._agents
