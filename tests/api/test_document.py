@@ -24,7 +24,7 @@ def explore(api: Api, folder: Path, examples: int, phases: str, seconds: float |
         "--header", f"Authorization: Bearer {admin}",
         "--checks", "all", "--max-examples", str(examples), "--phases", phases,
         *(["--max-time", str(int(seconds))] if seconds else []),
-        "--generation-database", "none", "--no-color", "--seed", "1",
+        "--request-timeout", "60", "--generation-database", "none", "--no-color", "--seed", "1",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=(seconds or 0) + 900)
     report = done.stdout + done.stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import httpx
 import pytest
+from tests.support import schemas
 from tests.support.api import Api
+from tests.support.cli import Completed
 
 from chatctl.domain.ray_messages import ANONYMOUS
 from chatctl.services.identity.accounts import DEMO_ID
@@ -189,25 +190,6 @@ def test_an_agent_carries_out_the_guides_task(web: httpx.Client) -> None:
 # --- worker -------------------------------------------------------------------------------------------------
 
 
-def test_workers_requests_go_by_curl_as_they_are_written(open_api: Api) -> None:
-    curl = shutil.which("curl")
-    if curl is None:
-        pytest.skip("curl is not installed")
-
-    def send(*arguments: str) -> str:
-        return subprocess.run([curl, "-s", *arguments], capture_output=True, text=True, check=True).stdout
-
-    # Without a header curl calls the body a form, and the guide's requests have none.
-    answer = httpx.Response(200, text=send("-X", "POST", f"{open_api.url}/query", "-d", '{"query": "Hello"}')).json()
-    assert answer["success"] is True
-    assert answer["session_id"].startswith("session_")
-    stats = httpx.Response(200, text=send(f"{open_api.url}/storage-stats?accountId=default")).json()
-    assert stats["total_conversations"] >= 1
-    assert stats["retention_policy_days"] == 30
-    purge = httpx.Response(200, text=send("-X", "POST", f"{open_api.url}/purge?accountId=test")).json()
-    assert purge == {"deleted": 0, "errors": 0}
-
-
 def test_a_conversation_of_several_turns_is_one(web: httpx.Client) -> None:
     first = web.post("/query", json={"query": "My name is Alice", "accountId": "test"}).json()
     body = {"query": "What is my name?", "accountId": "test", "session_id": first["session_id"]}
@@ -228,7 +210,7 @@ def test_a_conversation_of_several_turns_is_one(web: httpx.Client) -> None:
 
 
 def test_smoke_finds_nothing_wrong(open_api: Api) -> None:
-    result = smoke.run(open_api.url, (), token=None, user=ANONYMOUS, mentor="m", project=None)
+    result = smoke.run(open_api.url, (), token=None, user=None, mentor="m", project=None)
     assert [
         check for check in result.data["checks"] if not check["ok"] and "ms, more" not in str(check["reason"])
     ] == []
@@ -239,6 +221,14 @@ def test_smoke_says_which_step_failed(open_api: Api) -> None:
     result = smoke.run(f"{open_api.url}/nowhere", ("worker",), token=None, user="u", mentor=None, project=None)
     assert result.data["ok"] is False
     assert all(check["status"] == 404 for check in result.data["checks"] if check["status"])
+
+
+def test_the_command_exits_9_where_a_step_fails(open_api: Api, invoke: Callable[..., Completed]) -> None:
+    answer = invoke("smoke", "--base-url", f"{open_api.url}/nowhere", "--system", "toolboxai", "-o", "json")
+    schemas.check("smoke", answer.json)
+    assert (answer.exit_code, answer.json["data"]["failed"], answer.json["data"]["bound_ms"]) == (9, 5, 500)
+    assert invoke("smoke", "--base-url", "nowhere").exit_code == 2
+    assert invoke("smoke", "--base-url", open_api.url, "--system", "nothing").exit_code == 2
 
 
 @pytest.mark.parametrize("system", ["mentor", "worker", "simorgh", "toolboxai"])

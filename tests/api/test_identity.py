@@ -140,6 +140,8 @@ def test_logging_out_ends_the_login_and_no_other(api: Api) -> None:
     assert web.get("/chat/chats", headers=headers[0]).status_code == 401
     assert web.post("/api/v1/auth/refresh", json={"refresh_token": logins[0]["refresh_token"]}).status_code == 401
     assert web.get("/chat/chats", headers=headers[1]).status_code == 200
+    without_login = api.client("otto").post("/api/v1/auth/logout").json()
+    assert without_login["success"] is False, "a token that nothing can end isn't said to be ended"
 
 
 def test_without_a_token_ray_serves_the_anonymous_user_alone(api: Api) -> None:

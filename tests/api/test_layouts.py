@@ -82,6 +82,24 @@ def test_mentors_rows_stand_under_the_applications_names(url: str, redis_url: st
         assert api.client("nobody").post("/chat/chats", json={}).status_code == 400
 
 
+def test_a_mentor_is_for_whom_the_application_says(url: str, redis_url: str, tmp_path: Path) -> None:
+    database = Database(url)
+    Migrated(load_layout("mentor"), database).up_to(Phase.EXPAND)
+    owner = database.engine.dialect.identifier_preparer.quote("userId")
+    with database.begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE mentors ADD {owner} VARCHAR(64)"))
+        connection.execute(sa.text("INSERT INTO users (id) VALUES ('nina'), ('otto')"))
+        mentors = f"INSERT INTO mentors (id, {owner}) VALUES ('ninas', 'nina'), ('everybodys', NULL)"
+        connection.execute(sa.text(mentors))
+    database.close()
+    with running_api(tmp_path, url, redis_url, layout="mentor", migrated=True) as api:
+        for user, mentor, status in (("nina", "ninas", 201), ("otto", "ninas", 404), ("otto", "everybodys", 201)):
+            web = api.client(user)
+            assert web.post("/chat/chats", json={"mentorId": mentor}).status_code == status
+            said = web.post("/mentor/chat", json={"prompt": "Hello", "mentorId": mentor})
+            assert said.status_code == (404 if status == 404 else 200)
+
+
 def test_a_system_that_the_tables_cant_serve_is_refused(redis_url: str, sqlite_url: str, tmp_path: Path) -> None:
     database = Database(sqlite_url)
     Migrated(load_layout("worker"), database).up_to(Phase.EXPAND)

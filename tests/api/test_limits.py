@@ -47,6 +47,19 @@ def test_ten_a_minute_count_down_and_the_eleventh_is_refused(limited: Api) -> No
     assert web.get("/health").status_code == 200
 
 
+def test_event_streams_have_limits_of_their_own(native_url: str, redis_url: str, tmp_path: Path) -> None:
+    env = {"WS_RATE_LIMIT_PER_MINUTE": "3", "WS_MAX_CONNECTIONS": "1", "WS_HEARTBEAT_INTERVAL": "1"}
+    with running_api(tmp_path, native_url, redis_url, env=env, migrated=True) as api:
+        web, channel = api.client("lisa"), "/api/v1/events/content-generation"
+        with web.stream("GET", channel) as stream:
+            lines = (line for line in stream.iter_lines() if line)
+            assert [next(lines), next(lines)] == [": listening", ": alive"]
+            full = web.get(channel)
+            assert (full.status_code, full.headers["Retry-After"]) == (503, "2")
+        assert web.get("/api/v1/events/nothing").status_code == 404
+        assert web.get(channel).status_code == 429
+
+
 def test_requests_of_the_same_instant_all_count(limiter: Limiter, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)

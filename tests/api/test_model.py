@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.support.api import Api, running_api
 from tests.support.model_server import ModelServer, running_model
 
+from chatctl.api.parts import Options
 from chatctl.domain.prompts import Message, within_budget
+from chatctl.domain.ray_messages import ANONYMOUS
 from chatctl.errors import ModelError
 from chatctl.settings.serving import SERVE_DEFAULTS, ModelSettings
 from chatctl.stores.model.http import HttpModel
@@ -51,6 +56,50 @@ def test_a_prompt_takes_the_history_along_within_its_budget(api: Api, model: Mod
     assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     assert web.get(f"/chat/chats/{answer['chatId']}/messages").json()[1]["tokens"] == 3
     assert 'chatctl_model_tokens_total{kind="completion",model="told"} 15.0' in web.get("/metrics").text
+
+
+def test_ray_tells_the_model_of_its_project_and_user(api: Api, model: ModelServer) -> None:
+    body = {"message": "x", "project_id": "p-00000001", "chat_id": "chat-00000001"}
+    nobody = {**body, "user_id": ANONYMOUS, "chat_id": "chat-00000002"}
+    web = api.client("mia")
+    for client, request in ((web, {**body, "user_id": "mia"}), (api.client(), nobody)):
+        assert client.post("/api/vscode_user_message", json=request).status_code == 200
+    with api.wiring.gateway.database.begin() as connection:
+        connection.exec_driver_sql('UPDATE projects SET settings = \'{"language": "French"}\'')
+        connection.exec_driver_sql('UPDATE users SET preferences = \'{"tone": "short"}\'')
+    assert web.post("/api/vscode_user_message", json={**body, "user_id": "mia"}).status_code == 200
+    told = model.requests[-1]["messages"][0]
+    assert told["role"] == "system"
+    assert "French" in told["content"]
+    assert "short" in told["content"]
+    assert api.client().post("/api/vscode_user_message", json=nobody).status_code == 200
+    assert "French" in model.requests[-1]["messages"][0]["content"]
+    assert "short" not in model.requests[-1]["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("auth", [True, False])
+def test_an_answer_that_is_awaited_can_be_stopped(
+    native_url: str, redis_url: str, tmp_path: Path, model: ModelServer, auth: bool
+) -> None:
+    model.delay_seconds = 2.0
+    body = {"message": "x", "project_id": "p-00000001", "chat_id": "chat-00000001", "user_id": "mia"}
+    env = {"CHATCTL_MODEL_URL": model.url}
+    with running_api(tmp_path, native_url, redis_url, options=Options(auth=auth), env=env, migrated=True) as api:
+        web = api.client("mia") if auth else api.client()
+        answers: list[httpx.Response] = []
+        asking = threading.Thread(target=lambda: answers.append(web.post("/api/vscode_user_message", json=body)))
+        asking.start()
+        while not model.requests:
+            time.sleep(0.01)
+        stop = {"chat_id": body["chat_id"]}
+        if auth:
+            assert api.client("eve").post("/api/agent/stop", json=stop).json()["cancelled"] is False
+        stopped = web.post("/api/agent/stop", json=stop).json()
+        assert stopped == {"status": "stopped", "cancelled": True, "task_id": None, "chat_id": body["chat_id"]}
+        asking.join()
+        assert answers[0].status_code == 409
+        with api.wiring.gateway.database.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM messages").scalar() == 0
 
 
 def test_a_budget_keeps_the_newest_whole_messages() -> None:

@@ -16,13 +16,13 @@ from tests.support.api import PASSWORD, Api, running_api
 CLIENTS = 200
 
 
-def at_once(api: Api, send: Callable[[httpx.AsyncClient, int], Awaitable[Any]], clients: int = CLIENTS) -> list[Any]:
+def at_once(api: Api, send: Callable[[httpx.AsyncClient, int], Awaitable[Any]]) -> list[Any]:
     """What `send` returns for each of many clients that all start together."""
 
     async def all_of_them() -> list[Any]:
-        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+        limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
         async with httpx.AsyncClient(base_url=api.url, limits=limits, timeout=60) as client:
-            return await asyncio.gather(*(send(client, number) for number in range(clients)))
+            return await asyncio.gather(*(send(client, number) for number in range(CLIENTS)))
 
     return asyncio.run(all_of_them())
 
@@ -32,12 +32,14 @@ def rows(api: Api, statement: str) -> list[Any]:
         return list(connection.execute(sa.text(statement)))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=[pytest.mark.mysql, pytest.mark.slow])])
+@pytest.fixture(params=["native", *(
+    pytest.param(name, marks=[getattr(pytest.mark, mark), pytest.mark.slow])
+    for name, mark in (("mariadb", "mysql"), ("postgresql", "postgresql"))
+)])  # fmt: skip
 def racing(request: pytest.FixtureRequest, redis_url: str, tmp_path: Path) -> Any:
-    """A server on an engine of this process, and on one that many write to at once."""
-    mariadb = request.param == "mariadb"
-    url = request.getfixturevalue("mariadb_url" if mariadb else "native_url")
-    with running_api(tmp_path, url, redis_url, migrated=not mariadb) as api:
+    """A server on an engine of this process, and on those that many write to at once."""
+    url = request.getfixturevalue(f"{request.param}_url")
+    with running_api(tmp_path, url, redis_url, migrated=request.param == "native") as api:
         yield api
 
 
@@ -76,7 +78,7 @@ def test_a_refresh_token_is_used_once_by_200_at_once(racing: Api) -> None:
 
 
 def test_a_chat_of_rays_and_a_stored_session_have_one_owner(racing: Api) -> None:
-    tokens = {number: {"Authorization": f"Bearer {racing.token(f'u{number % 2}')}"} for number in range(40)}
+    tokens = {number: {"Authorization": f"Bearer {racing.token(f'u{number % 2}')}"} for number in range(CLIENTS)}
 
     async def write(client: httpx.AsyncClient, number: int) -> tuple[int, int, int]:
         ids = {"project_id": "p-00000001", "chat_id": "chat-00000001", "user_id": f"u{number % 2}"}
@@ -84,7 +86,7 @@ def test_a_chat_of_rays_and_a_stored_session_have_one_owner(racing: Api) -> None
         stored = await client.post("/query", json={"query": "q", "session_id": "s"}, headers=tokens[number])
         return number % 2, ray.status_code, stored.status_code
 
-    answers = at_once(racing, write, 40)
+    answers = at_once(racing, write)
     for position in (1, 2):
         owners = {answer[0] for answer in answers if answer[position] == 200}
         assert len(owners) == 1

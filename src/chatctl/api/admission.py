@@ -64,13 +64,18 @@ class Admission:
             self._threads = anyio.CapacityLimiter(THREADS)
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads)
 
-    async def admit(self, request: Request, *, anonymous: bool = False) -> Caller:
-        """Who calls. Raises Problem 401 without a good token (unless `anonymous` is let in), 429 for too many calls."""
+    async def admit(
+        self, request: Request, *, anonymous: bool = False, rules: tuple[Rule, ...] | None = None
+    ) -> Caller:
+        """Who calls. Raises Problem 401 without a good token (unless `anonymous` is let in), 429 for too many calls.
+
+        The calls are counted by `rules`, where the endpoint has its own.
+        """
         caller = await self._caller(request)
         if not caller.known and self.auth and not anonymous:
             raise Problem(401, "Authentication required")
         request.scope[CALLER] = caller.user_id
-        await self._count(request, caller)
+        await self._count(request, caller, rules or self._rules)
         return caller
 
     def user(self, caller: Caller, claimed: str | None) -> str:
@@ -80,6 +85,11 @@ class Admission:
         if claimed is not None and claimed != caller.user_id:
             raise Problem(403, "The user is not the token's.")
         return caller.user_id
+
+    def owner(self, caller: Caller) -> str | None:
+        """Whose things are meant: the caller's. None, whoever they belong to, where the request names nobody."""
+        named = self.auth or caller.known or caller.user_id != ANONYMOUS
+        return caller.user_id if named else None
 
     async def guess(self, request: Request, name: str | None = None) -> None:
         """Counts an attempt to log in, as `name` where one is given. Raises Problem 429 where there were too many."""
@@ -118,10 +128,10 @@ class Admission:
         if not await self.run(self._is_alive, caller.family):
             raise Problem(401, "The token was revoked.")
 
-    async def _count(self, request: Request, caller: Caller) -> None:
+    async def _count(self, request: Request, caller: Caller, rules: tuple[Rule, ...]) -> None:
         who = caller.user_id if caller.known else f"{caller.user_id}@{_address(request)}"
         route = getattr(request.scope.get("route"), "path", request.url.path)
-        verdict = await self._acquire(f"{who}:{request.method} {route}", self._rules)
+        verdict = await self._acquire(f"{who}:{request.method} {route}", rules)
         if verdict is None:
             return
         leave_header(request.scope, "x-ratelimit-limit", str(verdict.limit))

@@ -60,7 +60,7 @@ class Hub:
                 _put(listener, text)
 
     def listen(self, channel: str, user: str | None) -> AsyncIterator[bytes]:
-        """The events of a channel for `user` (everybody's where None). Raises Problem 404, 429 and 503."""
+        """The events of a channel for `user` (everybody's where None). Raises Problem 404, and 503 for one too many."""
         if channel not in CHANNELS:
             raise Problem(404, "There is no such channel.")
         if len(self._listeners) >= self._most:

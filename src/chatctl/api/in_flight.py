@@ -34,9 +34,10 @@ class InFlight:
             if not left:
                 del self._waiting[user, chat]
 
-    def stop(self, user: str, chat: str) -> bool:
-        """Stops what waits; False where nothing does."""
-        waiting = self._waiting.get((user, chat), set())
+    def stop(self, user: str | None, chat: str) -> bool:
+        """Stops what waits, whoever's it is where `user` is None; False where nothing does."""
+        wanted = [key for key in self._waiting if key[1] == chat] if user is None else [(user, chat)]
+        waiting = {stopped for key in wanted for stopped in self._waiting.get(key, ())}
         for stopped in waiting:
             stopped.set()
         return bool(waiting)

@@ -54,7 +54,10 @@ class Parts:
         self.served = self._served(options.systems)
         self.checks = Checks(self._checks())
         self.tokens = wiring.tokens
-        rules = (Rule(self.settings.requests_per_minute, 60), Rule(self.settings.burst_size, 1))
+        burst = Rule(self.settings.burst_size, 1)
+        rules = (Rule(self.settings.requests_per_minute, 60), burst)
+        #: How often event streams may be opened.
+        self.stream_rules = (Rule(self.settings.streams_per_minute, 60), burst)
         is_alive = self.systems.logins.is_alive if "toolboxai" in self.served else None
         self.admission = Admission(self.tokens, wiring.limiter(), rules, auth=options.auth, is_alive=is_alive)
         self._flusher: asyncio.Task[None] | None = None

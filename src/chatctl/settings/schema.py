@@ -185,6 +185,7 @@ class Serve(Section):
     max_generations: Count | None = None
     max_generation_seconds: Seconds | None = None
     max_streams: Count | None = None
+    streams_per_minute: Count | None = None
     heartbeat_seconds: Seconds | None = None
 
 

@@ -18,6 +18,7 @@ SERVE_DEFAULTS: dict[str, Any] = {
     "serve.max_generations": 10,
     "serve.max_generation_seconds": 300.0,
     "serve.max_streams": 1_000,
+    "serve.streams_per_minute": 100,
     "serve.heartbeat_seconds": 30.0,
     "model.name": "gpt-4",
     "model.temperature": 0.7,
@@ -47,6 +48,7 @@ class ServeSettings:
     max_generations: int
     max_generation_seconds: float
     max_streams: int
+    streams_per_minute: int
     heartbeat_seconds: float
 
 

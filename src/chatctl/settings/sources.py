@@ -52,6 +52,7 @@ APPLICATION_VARIABLES: dict[str, str] = {
     "MAX_CONCURRENT_GENERATIONS": "serve.max_generations",
     "MAX_CONTENT_GENERATION_TIME": "serve.max_generation_seconds",
     "WS_MAX_CONNECTIONS": "serve.max_streams",
+    "WS_RATE_LIMIT_PER_MINUTE": "serve.streams_per_minute",
     "WS_HEARTBEAT_INTERVAL": "serve.heartbeat_seconds",
     "OPENAI_API_KEY": "model.key",
     "OPENAI_MODEL": "model.name",

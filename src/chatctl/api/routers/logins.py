@@ -98,9 +98,14 @@ async def refresh(request: Request) -> Response:
 
 @toolboxai.post("/logout", responses=responses(400, 401, 413, 429, 500, 503))
 async def logout(request: Request) -> Response:
-    """Ends the login that the token came from: its access and refresh tokens are good no more."""
+    """Ends the login that the token came from: its access and refresh tokens are good no more.
+
+    A token of no such login (ray's, or the command line's) is good until it expires, and the answer says so.
+    """
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
+    if caller.family is None:
+        return reply({"success": False, "message": "This token is of no login that could be ended; it will expire."})
     await parts.admission.run(parts.systems.logins.end, caller)
     return reply({"success": True, "message": "Logged out"})
 

@@ -84,7 +84,9 @@ async def stop(request: Request) -> Response:
         if "toolboxai" in parts.served:
             cancelled = await parts.admission.run(parts.systems.toolboxai.cancel, caller.user_id, given.task_id)
     elif given.chat_id is not None:
-        cancelled = parts.in_flight.stop(caller.user_id, given.chat_id)
+        # Without tokens nothing in this request says whose chat it is.
+        user = caller.user_id if parts.admission.auth else None
+        cancelled = parts.in_flight.stop(user, given.chat_id)
     return reply(
         {
             "status": "stopped" if cancelled else "not_running",

@@ -109,7 +109,8 @@ async def get(request: Request, chat_id: str, limit: Limit = 50, offset: Offset 
     """A session with a page of its history, oldest first."""
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
-    return reply(await parts.admission.run(parts.systems.simorgh.get, caller.user_id, chat_id, limit, offset))
+    owner = parts.admission.owner(caller)
+    return reply(await parts.admission.run(parts.systems.simorgh.get, owner, chat_id, limit, offset))
 
 
 @router.patch("/chats/{chat_id}", responses=_ANSWERS, openapi_extra=takes(SessionChange))
@@ -118,7 +119,8 @@ async def change(request: Request, chat_id: str) -> Response:
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
     values = (await body_of(request, SessionChange)).model_dump(exclude_none=True)
-    chat = await parts.admission.run(parts.systems.simorgh.change, caller.user_id, chat_id, values)
+    owner = parts.admission.owner(caller)
+    chat = await parts.admission.run(parts.systems.simorgh.change, owner, chat_id, values)
     return reply({"status": "success", "chat": chat})
 
 
@@ -127,7 +129,7 @@ async def delete(request: Request, chat_id: str) -> Response:
     """Deletes a session with its history."""
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
-    await parts.admission.run(parts.systems.simorgh.delete, caller.user_id, chat_id)
+    await parts.admission.run(parts.systems.simorgh.delete, parts.admission.owner(caller), chat_id)
     return reply({"status": "success", "message": "Chat deleted"})
 
 
@@ -138,7 +140,7 @@ async def generate_title(request: Request, chat_id: str) -> Response:
     caller = await parts.admission.admit(request)
     given = validated(await form_of(request), FirstMessage)
     title = parts.systems.simorgh.title
-    chat = await parts.admission.run(title, caller.user_id, chat_id, given.first_message)
+    chat = await parts.admission.run(title, parts.admission.owner(caller), chat_id, given.first_message)
     return reply({"status": "success", "chat_id": chat_id, "title": chat["chat_name"], "chat_name": chat["chat_name"]})
 
 
@@ -148,7 +150,8 @@ async def share(request: Request, chat_id: str) -> Response:
     parts = parts_of(request)
     caller = await parts.admission.admit(request)
     given = await body_of(request, Guests)
-    guests = await parts.admission.run(parts.systems.simorgh.share, caller.user_id, chat_id, given.allowed_users)
+    owner = parts.admission.owner(caller)
+    guests = await parts.admission.run(parts.systems.simorgh.share, owner, chat_id, given.allowed_users)
     return reply({"status": "success", "chat_id": chat_id, "allowed_users": guests})
 
 

@@ -98,6 +98,6 @@ async def events(request: Request, channel: str) -> Response:
     """What happens to the user's tasks, as server-sent events: generation-started, agent-status-update,
     content-generated."""
     parts = parts_of(request)
-    caller = await parts.admission.admit(request)
+    caller = await parts.admission.admit(request, rules=parts.stream_rules)
     stream = parts.hub.listen(channel, caller.user_id if parts.admission.auth else None)
     return StreamingResponse(stream, media_type="text/event-stream")

@@ -59,7 +59,7 @@ class Mentor:
         def work(connection: Any) -> dict[str, Any]:
             self._require_user(connection, user, now)
             self._make_mentor(connection, given.get("mentor_id"), now)
-            self._require_mentor(connection, given.get("mentor_id"))
+            self._require_mentor(connection, user, given.get("mentor_id"))
             return self._rows.add_chat(connection, user, now, **given)
 
         return camel(self._gateway.write(work))
@@ -177,7 +177,7 @@ class Mentor:
         name = None
         if mentor is not None:
             if not self._makes_mentors:
-                self._require_mentor(connection, mentor)
+                self._require_mentor(connection, user, mentor)
             name = self._rows.people.value(connection, "mentors", mentor, "name") or mentor
         if chat is not None:
             found = _found(self._rows.chat(connection, user, chat))
@@ -224,8 +224,13 @@ class Mentor:
         if self._makes_mentors and mentor is not None:
             self._rows.people.require(connection, "mentors", mentor, now, name=mentor)
 
-    def _require_mentor(self, connection: Any, mentor: str | None) -> None:
-        if mentor is not None and not self._rows.people.exists(connection, "mentors", mentor):
+    def _require_mentor(self, connection: Any, user: str, mentor: str | None) -> None:
+        """Raises NotFoundError where there is no such mentor, or where the application says whose it is: another's."""
+        if mentor is None:
+            return
+        people = self._rows.people
+        owner = people.value(connection, "mentors", mentor, "user_id")
+        if owner not in (None, user) or not people.exists(connection, "mentors", mentor):
             raise NotFoundError(MENTOR_MISSING)
 
 

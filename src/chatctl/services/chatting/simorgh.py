@@ -34,7 +34,10 @@ class Sessions(reading.Sessions, changing.Sessions, creating.Users, Protocol):
 
 
 class Simorgh:
-    """What the simorgh system's endpoints do. Every method is given the user that the token names."""
+    """What the simorgh system's endpoints do. Every method is given the user that the token names.
+
+    Where there are no tokens and the request names nobody, that is None: a session's owner then.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class Simorgh:
         chat = self._require(str(result.data["id"]))
         return _record(chat)
 
-    def get(self, user: str, chat: str, limit: int, offset: int) -> dict[str, Any]:
+    def get(self, user: str | None, chat: str, limit: int, offset: int) -> dict[str, Any]:
         """A session that the user owns or was let into, with a page of its history, oldest first.
 
         One that was archived is read where it is now.
@@ -82,20 +85,20 @@ class Simorgh:
         chats = [{"chat_id": row.pop("id"), **row} for row in found["sessions"] if row["user_id"] == user]
         return {"chats": chats, "total": found["total"], "limit": limit, "offset": offset}
 
-    def change(self, user: str, chat: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    def change(self, user: str | None, chat: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Changes the name or the status of one of the user's own sessions."""
-        self._require_owned(user, chat)
-        fields = changing.change(self._sessions, _id(chat), lambda before: {**_own(before, user), **values})
+        owner = _owner(self._require_owned(user, chat))
+        fields = changing.change(self._sessions, _id(chat), lambda before: {**_own(before, owner), **values})
         return {"chat_id": chat, **fields}
 
-    def title(self, user: str, chat: str, first_message: str) -> dict[str, Any]:
+    def title(self, user: str | None, chat: str, first_message: str) -> dict[str, Any]:
         """Names a session after its first message."""
         name = self._titler(first_message)
         if not name:
             raise UsageError("There is nothing in the message to make a title of.")
         return self.change(user, chat, {"chat_name": name})
 
-    def delete(self, user: str, chat: str) -> None:
+    def delete(self, user: str | None, chat: str) -> None:
         """Deletes one of the user's own sessions with its history. Its number is not given out again."""
         for _ in range(_ATTEMPTS):
             stored = self._require_owned(user, chat)
@@ -103,11 +106,11 @@ class Simorgh:
                 return
         raise RetryableError(f"Session {chat} is being changed all the time.")
 
-    def share(self, user: str, chat: str, guests: Sequence[str]) -> list[str]:
+    def share(self, user: str | None, chat: str, guests: Sequence[str]) -> list[str]:
         """Lets exactly `guests` into one of the user's own sessions; those of a project must hold its permission."""
         stored = self._require_owned(user, chat)
         present = _guests(stored)
-        wanted = [guest for guest in dict.fromkeys(guests) if guest != user]
+        wanted = [guest for guest in dict.fromkeys(guests) if guest != _owner(stored)]
         added = [guest for guest in wanted if guest not in present]
         removed = [guest for guest in present if guest not in wanted]
         result = changing.share(self._sessions, self._prober().decide, _id(chat), added, removed)
@@ -119,16 +122,17 @@ class Simorgh:
             raise NotFoundError(MISSING)
         return stored
 
-    def _require_owned(self, user: str, chat: str) -> StoredSession:
+    def _require_owned(self, user: str | None, chat: str) -> StoredSession:
         stored = self._require(chat)
-        _own(stored.fields, user)
-        self._require_permission(user, stored)
+        _own(stored.fields, user or _owner(stored))
+        self._require_permission(_owner(stored), stored)
         return stored
 
-    def _require_access(self, user: str, stored: StoredSession) -> None:
-        if stored.fields.get("user_id") != user and user not in _guests(stored):
+    def _require_access(self, user: str | None, stored: StoredSession) -> None:
+        who = user or _owner(stored)
+        if who != _owner(stored) and who not in _guests(stored):
             raise NotFoundError(MISSING)
-        self._require_permission(user, stored)
+        self._require_permission(who, stored)
 
     def _require_permission(self, user: str, stored: StoredSession) -> None:
         """A project's session is for those who may enter the project now, its owner included."""
@@ -137,6 +141,10 @@ class Simorgh:
             decision = self._prober().decide(user, str(project))
             if not decision.allowed:
                 raise AccessRefusedError(decision.reason)
+
+
+def _owner(stored: StoredSession) -> str:
+    return str(stored.fields.get("user_id") or "")
 
 
 def _own(fields: Mapping[str, Any], user: str) -> dict[str, Any]:

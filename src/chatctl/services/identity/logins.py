@@ -52,9 +52,8 @@ class Logins:
 
     def end(self, caller: Caller) -> None:
         """Ends the family that the caller's token belongs to."""
-        family = caller.family
+        family, now = caller.family, datetime.now(UTC)
         if family is not None:
-            now = datetime.now(UTC)
             self._gateway.write(lambda connection: self._rows.revoke(connection, family, now))
 
     def is_alive(self, family: str) -> bool:
