@@ -20,7 +20,8 @@ def at_once(api: Api, send: Callable[[httpx.AsyncClient, int], Awaitable[Any]]) 
     """What `send` returns for each of many clients that all start together."""
 
     async def all_of_them() -> list[Any]:
-        limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
+        # A connection each: one that is kept may be closed by the server in the moment it is used again.
+        limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=0)
         async with httpx.AsyncClient(base_url=api.url, limits=limits, timeout=60) as client:
             return await asyncio.gather(*(send(client, number) for number in range(CLIENTS)))
 
