@@ -81,6 +81,14 @@ def made(engine_url: str) -> Iterator[Bed]:
     bed.database.close()
 
 
+def test_a_claim_whose_answer_was_lost_is_made_again_by_the_same_worker_alone(made: Bed) -> None:
+    made.share_out(1)
+    for worker, found in (("here:1:a", True), ("here:1:b", False), ("here:1:a", True)):
+        with made.database.begin() as connection:
+            claimed = made.ranges.claim(connection, "run", worker, alone=False)
+        assert (claimed is not None) is found, worker
+
+
 def test_a_worker_that_lost_its_range_commits_nothing_more_of_it_and_goes_on_with_another(made: Bed) -> None:
     made.share_out(2)
     slow, other = Counting("slow"), Counting("other")

@@ -103,12 +103,16 @@ class Ranges:
         return _range(row, claimed.token), row.state == _DONE
 
     def claim(self, connection: sa.Connection, run_id: str, worker: str, *, alone: bool) -> Range | None:
-        """Leases an open range that nobody works on; any open one where this worker is known to be alone."""
+        """Leases an open range that nobody works on; any open one where this worker is known to be alone.
+
+        A worker claims when it has none: one under its own name is a claim whose answer was lost.
+        """
         column = self._table.c
         now = to_epoch_ms(self._dialect.now(connection))
         query = sa.select(self._table).where(column.run_id == run_id, column.state == _OPEN).order_by(column.number)
         for row in connection.execute(query).all():
-            if not alone and row.lease_until_ms >= now and not _died_here(row.worker):
+            free = alone or row.worker == worker or row.lease_until_ms < now or _died_here(row.worker)
+            if not free:
                 continue
             taken = connection.execute(
                 self._table.update()
