@@ -168,6 +168,11 @@ class Entity(Lifespan):
     belongs_to: dict[str, dict[str, str]] = {}
 
     @property
+    def path(self) -> str:
+        """The table's name, behind that of its schema where it has one of its own: `crm/threads`."""
+        return f"{self.schema_}/{self.table}" if self.schema_ else self.table
+
+    @property
     def primary_key(self) -> list[str]:
         """The keys of the columns that identify a row."""
         return [key for key, column in self.columns.items() if column.primary]

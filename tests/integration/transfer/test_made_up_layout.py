@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,46 @@ def test_status_import_export_and_check(helpdesk: str, invoke: Invoke, tmp_path:
 
     check = invoke("migrate", "check", "--output", "json").json
     assert (check["exit_code"], check["data"]["ok"]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "engine_name",
+    [
+        pytest.param("mariadb", marks=pytest.mark.mysql),
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+    ],
+    indirect=True,
+)
+def test_names_that_need_quotes_in_a_schema_of_their_own(engine_url: str, invoke: Invoke, tmp_path: Path) -> None:
+    schema = f"crm_{uuid.uuid4().hex[:8]}"
+    quotes = "`" if "mysql" in engine_url else '"'
+    table = f'{schema}."order by"'.replace('"', quotes)
+    layout = tmp_path / "crm.yaml"
+    layout.write_text(
+        "layout: crm\ntitle: A made-up CRM\nentities:\n  messages:\n    table: order by\n"
+        f"    schema: {schema}\n    columns:\n      id: {{name: select, type: integer, key: true}}\n"
+        "      created_at: {name: at second, type: epoch(s)}\n"
+    )
+    options = ("--database", engine_url, "--layout", str(layout), "--output", "json")
+    assert invoke("migrate", "check", *options).exit_code == 9, "there is no such schema"
+    execute(
+        engine_url,
+        f"CREATE SCHEMA {schema}",
+        f'CREATE TABLE {table} ("select" integer PRIMARY KEY, "at second" bigint NOT NULL)'.replace('"', quotes),
+    )
+    try:
+        assert invoke("migrate", "status", *options).json["data"]["state"] in ("before", "after")
+        file = write_lines(tmp_path / "m.jsonl", [{"select": 7, "at second": 1_700_000_000}])
+        assert invoke("import", file, *options).json["data"]["imported"] == 1
+        assert invoke("export", *options).stdout == '{"select":7,"at second":1700000000}\n'
+        assert invoke("migrate", "check", *options).exit_code == 0
+        execute(engine_url, f'ALTER TABLE {table} DROP COLUMN "at second"'.replace('"', quotes))
+        drift = invoke("migrate", "check", *options).json["data"]["drift"]
+        assert [(item["where"], item["expected"], item["actual"]) for item in drift] == [
+            ("messages.created_at", "there", None)
+        ]
+    finally:
+        execute(engine_url, f"DROP SCHEMA {schema}{'' if 'mysql' in engine_url else ' CASCADE'}")
 
 
 def test_check_finds_what_the_layout_declares_and_the_database_lacks(helpdesk: str, invoke: Invoke) -> None:

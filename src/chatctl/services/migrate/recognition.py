@@ -50,9 +50,9 @@ def _present(layout: Layout, snapshot: Snapshot) -> set[str]:
     columns = columns_present(snapshot)
     found: set[str] = set()
     for key, entity in layout.entities.items():
-        if entity.table in columns:
+        if entity.path in columns:
             found.add(key)
-            names = columns[entity.table]
+            names = columns[entity.path]
             found.update(f"{key}.{word}" for word, column in entity.columns.items() if column.name in names)
     return found
 

@@ -163,7 +163,14 @@ def _difference(item: Difference) -> dict[str, Any]:
 
 def _departure(text: str) -> dict[str, Any]:
     """What recognition found to differ, as drift: the path stands first in its sentence."""
-    return {"where": text.partition(" ")[0], "expected": None, "actual": None, "message": text}
+    where, _, what = text.partition(" ")
+    is_missing = what == "is missing"
+    return {
+        "where": where,
+        "expected": "there" if is_missing else None,
+        "actual": None if is_missing else "there",
+        "message": text,
+    }
 
 
 def _run(run: Run) -> dict[str, Any]:

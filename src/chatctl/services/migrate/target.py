@@ -12,7 +12,7 @@ from chatctl.errors import CannotConnectError
 from chatctl.layouts.model import Layout
 from chatctl.services.migrate.recognition import Recognition, recognise
 from chatctl.stores.sql.database import Database
-from chatctl.stores.sql.inspection import take_snapshot
+from chatctl.stores.sql.inspection import snapshot_of_layout
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.versions import stamped
 
@@ -66,7 +66,7 @@ class MigrationTarget:
 
     def snapshot(self, connection: sa.Connection) -> dict[str, str]:
         """The schema of the layout's tables, as it is now."""
-        return take_snapshot(connection, self.tables)
+        return snapshot_of_layout(connection, self.layout)
 
     def require_database(self) -> None:
         """Raises CannotConnectError where the database is a file that isn't there and there is nothing to begin with.

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatctl.layouts import Layout
 from chatctl.stores.sql.dialects.validity import Unproven, unproven
 
 #: chatctl's own tables and what they leave behind; never part of an application's schema.
@@ -47,6 +48,18 @@ def take_snapshot(
     """The schema of `tables` (all but chatctl's own if None), those that aren't there left out."""
     with _leaving_error_events(connection):
         return _snapshot_of(connection, tables, schema)
+
+
+def snapshot_of_layout(connection: sa.Connection, layout: Layout) -> dict[str, str]:
+    """The schema of the layout's tables; the paths of one in a schema of its own begin with that schema's name."""
+    found: dict[str, str] = {}
+    for schema in {entity.schema_ for entity in layout.entities.values()}:
+        tables = {entity.table for entity in layout.entities.values() if entity.schema_ == schema}
+        if schema is None:
+            found |= take_snapshot(connection, tables)
+        elif schema in sa.inspect(connection).get_schema_names():
+            found |= {f"{schema}/{path}": text for path, text in take_snapshot(connection, tables, schema).items()}
+    return found
 
 
 @contextmanager
