@@ -178,6 +178,44 @@ def test_the_steps_of_time_hold_every_batch(regrouped: str, tmp_path: Path) -> N
     assert 1 < len(found["steps"]) <= 241
 
 
+def test_a_replicas_lag_stands_over_the_same_time_as_the_rate(regrouped: str, invoke: Invoke, tmp_path: Path) -> None:
+    page = tmp_path / "run.html"
+    assert invoke("runs", "report", regrouped, "--html", page).exit_code == 0
+    assert "replica" not in page.read_text(), "nothing was measured"
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
+        first, last = connection.execute("SELECT MIN(committed_ms), MAX(committed_ms) FROM chatctl_batches").fetchone()
+        measured = [(regrouped, first - 5_000, 9_000), (regrouped, first - 4_999, 7_000), (regrouped, last, 1_500)]
+        other = ("another", last + 1, 99_000)
+        connection.executemany("INSERT INTO chatctl_lags VALUES (?, ?, ?)", [*measured, other])
+        connection.commit()
+    database = Database(f"sqlite:///{tmp_path / 'chat.db'}")
+
+    found = history(RunsTarget(database, Journal(database)), regrouped)
+
+    database.close()
+    assert [step["seconds"] for step in found["lag"]] == [9.0, 1.5]
+    assert found["lag"][0]["at_seconds"] == 0
+    assert found["steps"][0]["at_seconds"] == pytest.approx(5, abs=0.1)
+    assert invoke("runs", "report", regrouped, "--html", page).exit_code == 0
+    assert "Seconds that the replica was behind" in page.read_text()
+    read(page)
+
+
+def test_a_journal_from_before_lag_was_kept_has_its_page_and_is_pruned(
+    regrouped: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
+        connection.execute("DROP TABLE chatctl_lags")
+        connection.execute("UPDATE chatctl_version SET version_num = 'core_0005' WHERE version_num = 'core_0006'")
+        connection.commit()
+
+    assert invoke("runs", "report", regrouped, "--html", tmp_path / "run.html").exit_code == 0
+    pruned = invoke("runs", "prune", "--keep", "0s", "-o", "json")
+
+    assert pruned.json["data"]["batches_deleted"] > 0
+    read(tmp_path / "run.html")
+
+
 def test_what_stands_in_the_database_cant_become_markup(regrouped: str, invoke: Invoke, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
         evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"

@@ -22,6 +22,7 @@ from chatctl.services.regroup import driving, running
 from chatctl.services.regroup.driving import Crew
 from chatctl.services.regroup.target import Request
 from chatctl.services.runs import steering
+from chatctl.services.runs.history import history
 from chatctl.services.runs.target import RunsTarget
 from chatctl.stores.sql.batches.gate import Gate, Limits
 from chatctl.stores.sql.database import Database
@@ -228,6 +229,10 @@ def test_it_waits_for_a_replica_that_is_behind_and_says_so(mentored: Mentored, t
 
     assert (done.outcome, done.data["messages_moved"]) == (Outcome.DONE, MESSAGES)
     assert "Waiting while the replica is more than 60 s behind." in told
+    # What was measured is kept with the run, for its page.
+    found = history(RunsTarget(mentored.database, mentored.target.journal), str(done.run_id))["lag"]
+    assert found
+    assert all(0 <= step["seconds"] < 60 for step in found)
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)

@@ -28,7 +28,8 @@ def _parts(data: Mapping[str, Any], history: Mapping[str, Any], sizes: Rows, che
     if data["error"]:
         yield paragraph(data["error"], "bad")
     yield _figures(data)
-    yield section("Over time", *_charts(history["steps"], history["step_seconds"]))
+    over_time = _charts(history["steps"], history["step_seconds"])
+    yield section("Over time", *over_time, _lag(history["lag"]))
     yield section("Phases", _when(data["phases"]), _rows(data["phases"], *_FIGURES))
     yield section("Result", facts({label(key): value for key, value in data["totals"].items()}))
     named = [{**check, "check": label(check["name"])} for check in checks]
@@ -86,6 +87,12 @@ def _charts(steps: Rows, width: float | None) -> Iterator[Html]:
         total += step["rows"]
         done.append((step["at_seconds"], float(total)))
     yield lines("Rows done", [Series("rows", done, filled=True)], _clock)
+
+
+def _lag(measured: Rows) -> Html:
+    """What the throttle has measured: at most, since what isn't there yet is as late as the last that is."""
+    points = [(step["at_seconds"], step["seconds"]) for step in measured]
+    return lines("Seconds that the replica was behind, at most", [Series("behind", points, filled=True)], _clock)
 
 
 def _at_work(step: Mapping[str, Any], width: float) -> float:

@@ -35,26 +35,26 @@ def history(target: RunsTarget, run_id: str) -> dict[str, Any]:
 
 
 def _timeline(target: RunsTarget, connection: sa.Connection, run: Run) -> dict[str, Any]:
-    """Rows, batches and their milliseconds in equal steps of time, from the first commit to the last."""
-    table = target.journal.tables.batches
-    column = table.c
-    ours = of_run(column.run_id, run.id)
-    first, last = connection.execute(
-        sa.select(sa.func.min(column.committed_ms), sa.func.max(column.committed_ms)).where(ours)
-    ).one()
-    if first is None:
-        return {"step_seconds": None, "steps": []}
-    width = max(1, (int(last) - int(first)) // STEPS + 1)
-    since = column.committed_ms - sa.literal(int(first), sa.BigInteger)
-    # The remainder, not a division: what that makes of whole numbers differs between engines.
-    start = (since - since % sa.literal(width, sa.BigInteger)).label("start")
+    """Rows, batches, their milliseconds and the replica's lag in equal steps of time, from the first that is known."""
+    batches, lags = target.journal.tables.batches.c, target.journal.tables.lags.c
+    ours, measured = of_run(batches.run_id, run.id), lags.run_id == run.id
+    known = [_first_and_last(connection, batches.committed_ms, ours)]
+    keeps_lag = sa.inspect(connection).has_table("chatctl_lags", schema=target.journal.schema)
+    if keeps_lag:
+        known.append(_first_and_last(connection, lags.measured_ms, measured))
+    moments = [int(moment) for pair in known for moment in pair if moment is not None]
+    if not moments:
+        return {"step_seconds": None, "steps": [], "lag": []}
+    first = min(moments)
+    width = max(1, (max(moments) - first) // STEPS + 1)
+    start = _start(batches.committed_ms, first, width)
     rows = connection.execute(
         sa.select(
             start,
-            sa.func.sum(column.row_count),
+            sa.func.sum(batches.row_count),
             sa.func.count(),
-            sa.func.sum(column.milliseconds),
-            sa.func.max(column.milliseconds),
+            sa.func.sum(batches.milliseconds),
+            sa.func.max(batches.milliseconds),
         )
         .where(ours)
         .group_by(start)
@@ -64,13 +64,34 @@ def _timeline(target: RunsTarget, connection: sa.Connection, run: Run) -> dict[s
         {
             "at_seconds": int(at) / 1000,
             "rows": int(count_of_rows),
-            "batches": int(batches),
-            "mean_milliseconds": round(float(total) / int(batches), 1),
+            "batches": int(count),
+            "mean_milliseconds": round(float(total) / int(count), 1),
             "longest_milliseconds": int(longest),
         }
-        for at, count_of_rows, batches, total, longest in rows
+        for at, count_of_rows, count, total, longest in rows
     ]
-    return {"step_seconds": width / 1000, "steps": steps}
+    lag: list[dict[str, Any]] = []
+    if keeps_lag:
+        start = _start(lags.measured_ms, first, width)
+        longest_lags = sa.select(start, sa.func.max(lags.lag_ms)).where(measured).group_by(start).order_by(start)
+        lag = [
+            {"at_seconds": int(at) / 1000, "seconds": int(milliseconds) / 1000}
+            for at, milliseconds in connection.execute(longest_lags)
+        ]
+    return {"step_seconds": width / 1000, "steps": steps, "lag": lag}
+
+
+def _first_and_last(
+    connection: sa.Connection, column: sa.Column[int], ours: sa.ColumnElement[bool]
+) -> sa.Row[int, int]:
+    return connection.execute(sa.select(sa.func.min(column), sa.func.max(column)).where(ours)).one()
+
+
+def _start(column: sa.Column[int], first: int, width: int) -> sa.Label[int]:
+    """When the step begins that a moment is in, in milliseconds from `first`."""
+    since = column - sa.literal(first, sa.BigInteger)
+    # The remainder, not a division: what that makes of whole numbers differs between engines.
+    return (since - since % sa.literal(width, sa.BigInteger)).label("start")
 
 
 def _slowest(target: RunsTarget, connection: sa.Connection, run: Run) -> list[dict[str, Any]]:

@@ -26,7 +26,11 @@ def prune(target: RunsTarget, keep: timedelta, *, dry_run: bool = False) -> Resu
     if not target.database.exists:
         raise CannotConnectError(f"{target.database.where}: there is no such file.", hint="Check the path.")
     found = _old(target, now_ms() - int(keep.total_seconds() * 1000))
-    deleted = 0 if dry_run else sum(_delete(target, run["run_id"]) for run in found)
+    deleted = 0
+    if found and not dry_run:
+        # An older chatctl's journal may lack a table.
+        target.journal.ensure()
+        deleted = sum(_delete(target, run["run_id"]) for run in found)
     data = {"runs": found, "batches_deleted": deleted, "dry_run": dry_run}
     return Result(data)
 
@@ -58,5 +62,6 @@ def _delete(target: RunsTarget, run_id: str) -> int:
     tables = target.journal.tables
     with target.database.begin() as connection:
         gone = connection.execute(tables.batches.delete().where(of_run(tables.batches.c.run_id, run_id)))
+        connection.execute(tables.lags.delete().where(tables.lags.c.run_id == run_id))
         connection.execute(tables.ranges.delete().where(of_run(tables.ranges.c.run_id, run_id)))
     return gone.rowcount

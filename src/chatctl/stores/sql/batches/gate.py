@@ -49,7 +49,7 @@ class Gate:
         self._stop = stop
         self._clock = clock
         self._started = time.monotonic()
-        self._throttle = Throttle(journal)
+        self._throttle = Throttle(journal, run_id)
 
     def __call__(self) -> bool:
         """Waits until the run may go on; False where a stop was asked for meanwhile."""

@@ -26,11 +26,16 @@ _BEAT = "throttle.beat"
 
 
 class Throttle:
-    """Measures what `journal.thresholds` limit; may be asked by several workers at once."""
+    """Measures what `journal.thresholds` limit for the run `run_id`; may be asked by several workers at once.
 
-    def __init__(self, journal: Journal) -> None:
+    The lag that was measured is kept with the run.
+    """
+
+    def __init__(self, journal: Journal, run_id: str) -> None:
         self._database = journal.database
+        self._run_id = run_id
         self._meta = journal.tables.meta
+        self._lags = journal.tables.lags
         self._limits = journal.thresholds
         self._lock = threading.Lock()
         self._asked = float("-inf")
@@ -67,8 +72,10 @@ class Throttle:
             arrived = self._arrived(replica)
         except ChatctlError as problem:
             return f"Waiting while the replica can't be read: {problem.message}"
-        if arrived is not None and now - arrived <= limit * 1000:
-            return None
+        if arrived is not None:
+            self._keep(now, max(0, now - arrived))
+            if now - arrived <= limit * 1000:
+                return None
         return f"Waiting while the replica is more than {limit:,} s behind."
 
     def _beat(self) -> int:
@@ -82,6 +89,11 @@ class Throttle:
             if not written.rowcount:
                 connection.execute(table.insert().values(name=_BEAT, value=str(now)))
         return now
+
+    def _keep(self, measured_ms: int, lag_ms: int) -> None:
+        values = {"run_id": self._run_id, "measured_ms": measured_ms, "lag_ms": lag_ms}
+        with contextlib.suppress(RepeatedKeyError), self._database.begin() as connection:
+            connection.execute(self._lags.insert().values(**values))
 
     def _arrived(self, replica: Database) -> int | None:
         with replica.connect() as connection:

@@ -70,6 +70,13 @@ class JournalTables:
             sa.Column("milliseconds", sa.BigInteger, nullable=False),
             sa.Column("committed_ms", sa.BigInteger, nullable=False),
         )
+        self.lags = sa.Table(
+            "chatctl_lags",
+            self.metadata,
+            sa.Column("run_id", sa.String(40), primary_key=True),
+            sa.Column("measured_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("lag_ms", sa.BigInteger, nullable=False),
+        )
         self.statements = sa.Table(
             "chatctl_statements",
             self.metadata,
