@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from tests.support.accounts import account, execute
+from tests.support.api import running_api
 from tests.support.cli import Completed
 from tests.support.legacy import make_legacy
 from tests.support.permissions import make_permissions
 
+from chatctl.api.parts import Options
 from chatctl.services.doctor.grants import groups
 
 Invoke = Callable[..., Completed]
@@ -112,6 +114,32 @@ WORK = [
     ),
 ]
 
+#: What is put back, from a backup and by a rollback: step by step, and by a restore where a step can't be undone.
+BACK_WORK = [
+    ("backup", "backup create"),
+    ("drill", "backup drill latest"),
+    ("migrate", "migrate up"),
+    ("regroup", "regroup run --yes"),
+    (
+        "rollback",
+        """
+        rollback plan
+        rollback run --confirm default
+    """,
+    ),
+    ("backup", "backup create"),
+    ("migrate", "migrate up"),
+    (
+        "regroup",
+        """
+        regroup run --yes
+        regroup seal --confirm default
+    """,
+    ),
+    ("rollback", "rollback run --confirm default"),
+    ("restore", "backup restore latest --confirm default"),
+]
+
 #: The same on a system whose sessions are in Redis, once it is migrated.
 SESSION_WORK = [
     (
@@ -180,6 +208,14 @@ def test_each_command_group_works_with_exactly_the_privileges_that_are_printed(
     work_as(as_account, invoke, WORK)
 
 
+@pytest.mark.slow
+@EACH_GROUP
+def test_going_back_works_with_exactly_the_privileges_that_are_printed(
+    as_account: Callable[..., str], invoke: Invoke
+) -> None:
+    work_as(as_account, invoke, BACK_WORK)
+
+
 @EACH_GROUP
 @pytest.mark.redis
 def test_sessions_and_counters_work_with_exactly_the_privileges_that_are_printed(
@@ -192,6 +228,23 @@ def test_sessions_and_counters_work_with_exactly_the_privileges_that_are_printed
     work_as(as_account, invoke, SESSION_WORK)
 
 
+@EACH_GROUP
+@pytest.mark.redis
+def test_serving_works_with_exactly_the_privileges_that_are_printed(
+    as_account: Callable[..., str], admin_url: str, invoke: Invoke, redis_url: str, tmp_path: Path
+) -> None:
+    invoke("migrate", "up", "--database", admin_url)
+    url = as_account("serve")
+
+    options = Options(("mentor",), auth=False)
+    with running_api(tmp_path, url, redis_url, layout="mentor", options=options, migrated=True) as api:
+        web = api.client()
+        chat = web.post("/chat/chats", json={"title": "x"}).json()["id"]
+        assert web.post(f"/chat/chats/{chat}/messages", json={"role": "user", "content": "x"}).status_code == 201
+        assert web.put(f"/chat/chats/{chat}", json={"title": "y"}).json()["title"] == "y"
+        assert web.delete(f"/chat/chats/{chat}").status_code == 200
+
+
 def work_as(as_account: Callable[..., str], invoke: Invoke, work: Work) -> None:
     """Does each group's work as an account with its privileges alone."""
     known: dict[str, str] = {}
@@ -200,7 +253,7 @@ def work_as(as_account: Callable[..., str], invoke: Invoke, work: Work) -> None:
         for line in filter(None, map(str.strip, lines.splitlines())):
             call, _, exit_code = line.partition(" → ")
             answer = invoke(*call.format_map(known).split(), "-o", "json", stdin="correct horse battery\n")
-            assert answer.exit_code == int(exit_code or 0), (group, str(answer))
+            assert answer.exit_code == int(exit_code or 0), f"{group}: {answer}"
             data = answer.json["data"]
             if call == "runs list":
                 known["run"] = next(run["run_id"] for run in data["runs"] if run["command"] == "regroup run")
@@ -209,11 +262,17 @@ def work_as(as_account: Callable[..., str], invoke: Invoke, work: Work) -> None:
 
 
 def test_each_command_that_a_group_names_is_run_as_that_group() -> None:
-    run = {f"{group}: {line.strip()} " for group, lines in (*WORK, *SESSION_WORK) for line in lines.splitlines()}
+    run = {
+        f"{group}: {line.strip()} "
+        for group, lines in (*WORK, *BACK_WORK, *SESSION_WORK)
+        for line in lines.splitlines()
+    }
     for name, group in groups().items():
         for command in group.commands:
-            # What the permission database's account may do is in a test of its own.
-            assert name == "permissions" or any(call.startswith(f"{name}: {command} ") for call in run), command
+            # The permission database's account and the server's have tests of their own.
+            assert name in ("permissions", "serve") or any(call.startswith(f"{name}: {command} ") for call in run), (
+                command
+            )
 
 
 def test_the_privileges_of_another_group_are_not_enough(as_account: Callable[..., str], invoke: Invoke) -> None:

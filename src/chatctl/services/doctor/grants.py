@@ -34,6 +34,8 @@ class Group(BaseModel):
     schema_: Literal["change"] | None = None
     scratch: bool = False
     dumps: bool = False
+    restores: bool = False
+    drills: bool = False
 
 
 @cache
@@ -102,6 +104,8 @@ def need_of(group: Group, layout: Layout, journal_schema: str | None) -> Need:
         layout_tables=sorted(entity.table for entity in layout.entities.values()),
         scratch=group.scratch,
         dumps=group.dumps,
+        restores=group.restores,
+        drills=group.drills,
     )
 
 

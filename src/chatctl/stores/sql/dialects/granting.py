@@ -12,11 +12,26 @@ from typing import Literal
 import sqlalchemy as sa
 
 from chatctl.stores.sql.dialects.scratch import PREFIX as SCRATCH_PREFIX
+from chatctl.stores.sql.dumps.base import SCRATCH_PREFIX as DRILL_PREFIX
 
 _OWN_PREFIX = "chatctl_"
 _WORK = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX")
 _CHANGE = (*_WORK, "REFERENCES")
-_DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "LOCK TABLES", "EVENT")
+# Without TRIGGER a dump leaves triggers out, and says nothing.
+_DUMP = ("SELECT", "SHOW VIEW", "TRIGGER")
+_RESTORE = (*_CHANGE, "CREATE VIEW", "SHOW VIEW", "TRIGGER", "LOCK TABLES")
+
+_SERVERS_OWN = ("information_schema", "public")
+#: Who owns anything in the database that a restore drops.
+_OWNERS = sa.text("""
+    WITH ours AS (
+        SELECT oid, nspname, nspowner FROM pg_namespace
+         WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema')
+    SELECT pg_get_userbyid(relowner) FROM pg_class JOIN ours ON ours.oid = relnamespace
+    UNION SELECT pg_get_userbyid(proowner) FROM pg_proc JOIN ours ON ours.oid = pronamespace
+    UNION SELECT pg_get_userbyid(typowner) FROM pg_type JOIN ours ON ours.oid = typnamespace
+    UNION SELECT pg_get_userbyid(nspowner) FROM ours WHERE nspname <> 'public'
+""")
 
 
 @dataclass(frozen=True)
@@ -24,7 +39,8 @@ class Need:
     """What an account needs: privileges on tables of the application, and what becomes of chatctl's own tables.
 
     `own_schema` holds these, or the application's own where it is None. `changes_schema` asks for changes to
-    `layout_tables` themselves, `scratch` for schemas to try changes in, `dumps` for what a dump program asks besides.
+    `layout_tables` themselves, `scratch` for schemas to try changes in, `dumps` for what a dump program asks besides,
+    `restores` for dropping and making anew all that is there, and `drills` for databases to restore into beside it.
     """
 
     tables: Mapping[str, Sequence[str]]
@@ -34,6 +50,8 @@ class Need:
     layout_tables: Sequence[str]
     scratch: bool
     dumps: bool
+    restores: bool
+    drills: bool
 
 
 @dataclass(frozen=True)
@@ -75,18 +93,21 @@ class _MySQL(_Engine):
     def demands(self) -> Iterator[Demand]:
         need, database = self.need, self.connection.engine.url.database or ""
         own = need.own_schema or database
-        if need.changes_schema:
-            yield self._demand(_CHANGE, database)
+        whole = need.restores or need.changes_schema
+        if whole:
+            yield self._demand(_RESTORE if need.restores else _CHANGE, database)
         for table, privileges in need.tables.items():
             if table in self.there:
                 yield self._demand(privileges, database, table)
-        if need.own == "work" and not (need.changes_schema and own == database):
+        if need.own == "work" and not (whole and own == database):
             # A grant can't be limited to names that begin alike; a journal schema of its own narrows it.
             yield self._demand(_WORK, own)
         if need.own == "read":
             yield self._demand(("SELECT",), own)
         if need.scratch:
-            yield self._demand(_CHANGE, SCRATCH_PREFIX.replace("_", r"\_") + "%")
+            yield self._demand(_CHANGE, _beginning(SCRATCH_PREFIX))
+        if need.drills:
+            yield self._demand(_RESTORE, _beginning(DRILL_PREFIX))
         if need.dumps:
             yield self._demand(_DUMP, database)
 
@@ -108,6 +129,11 @@ class _MySQL(_Engine):
                 place = _unback(match["database"]), _unback(match["table"])
                 found += [(name, *place) for name in match["what"].split(", ")]
         return found
+
+
+def _beginning(prefix: str) -> str:
+    """The pattern of databases whose names begin so."""
+    return prefix.replace("_", r"\_") + "%"
 
 
 def _back(name: str) -> str:
@@ -134,6 +160,8 @@ class _PostgreSQL(_Engine):
             for owner in self._owners([table for table in need.layout_tables if table in self.there]):
                 yield self._membership(owner)
             yield self._asked("schema", schema, ("CREATE",))
+        if need.restores:
+            yield from self._restored(schema)
         for table, privileges in need.tables.items():
             if table in self.there:
                 yield self._asked("table", f"{_quoted(schema)}.{_quoted(table)}", privileges)
@@ -144,6 +172,22 @@ class _PostgreSQL(_Engine):
         if need.own is not None:
             yield from self._own(need.own_schema or schema)
         if need.scratch:
+            yield self._asked("database", self.connection.engine.url.database or "", ("CREATE",))
+        if need.drills:
+            able = self.connection.scalar(
+                sa.text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")
+            )
+            yield Demand(f"ALTER ROLE {_quoted(self.account)} CREATEDB", () if able else ("CREATEDB",))
+
+    def _restored(self, schema: str) -> Iterator[Demand]:
+        """Only its owner can drop what is there, and only a member can give it back to its owner."""
+        owners = {str(owner) for owner in self.connection.scalars(_OWNERS)}
+        for owner in sorted(owners - {self.account}):
+            yield self._membership(owner)
+        if not self.need.changes_schema:
+            yield self._asked("schema", schema, ("CREATE",))
+        if not self.need.scratch and set(sa.inspect(self.connection).get_schema_names()) - {schema, *_SERVERS_OWN}:
+            # The other schemas are made anew too.
             yield self._asked("database", self.connection.engine.url.database or "", ("CREATE",))
 
     @property
@@ -160,7 +204,7 @@ class _PostgreSQL(_Engine):
                     yield Demand(create, (f"a schema {schema}",))
                 return
             yield self._asked("schema", schema, ("USAGE",))
-        if works and not (need.changes_schema and schema == self._schema):
+        if works and not ((need.changes_schema or need.restores) and schema == self._schema):
             yield self._asked("schema", schema, ("CREATE",))
         privileges = ("SELECT", "INSERT", "UPDATE", "DELETE") if works else ("SELECT",)
         for table in sorted(inspector.get_table_names(schema)):
