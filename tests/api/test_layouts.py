@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,13 @@ def test_mentors_rows_stand_under_the_applications_names(url: str, redis_url: st
 
 
 def test_a_mentor_is_for_whom_the_application_says(url: str, redis_url: str, tmp_path: Path) -> None:
+    """Where a layout of one's own names the column in which it says so."""
+    text = (resources.files("chatctl.layouts") / "builtin" / "mentor.yaml").read_text()
+    name = "      name: {name: name, type: text(255), nullable: true, optional: true}\n"
+    assert name in text
+    column = name.replace("name: {name: name, type: text(255)", "user_id: {name: userId, type: text(64)")
+    layout = tmp_path / "owned.yaml"
+    layout.write_text(text.replace(name, name + column))
     database = Database(url)
     Migrated(load_layout("mentor"), database).up_to(Phase.EXPAND)
     owner = database.engine.dialect.identifier_preparer.quote("userId")
@@ -92,7 +100,7 @@ def test_a_mentor_is_for_whom_the_application_says(url: str, redis_url: str, tmp
         mentors = f"INSERT INTO mentors (id, {owner}) VALUES ('ninas', 'nina'), ('everybodys', NULL)"
         connection.execute(sa.text(mentors))
     database.close()
-    with running_api(tmp_path, url, redis_url, layout="mentor", migrated=True) as api:
+    with running_api(tmp_path, url, redis_url, layout=str(layout), migrated=True) as api:
         for user, mentor, status in (("nina", "ninas", 201), ("otto", "ninas", 404), ("otto", "everybodys", 201)):
             web = api.client(user)
             assert web.post("/chat/chats", json={"mentorId": mentor}).status_code == status

@@ -135,7 +135,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(run_cli: Invoke, small: Path) -> None:

@@ -205,7 +205,7 @@ def test_a_file_that_may_only_be_read_is_refused(sqlite_url: str, run_cli: Cli, 
         assert answer(refused) == (13, "read_only")
     finally:
         if os.geteuid() == 0:
-            subprocess.run(["umount", mounted], check=True)
+            subprocess.run(["umount", "-l", mounted], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
@@ -231,7 +231,7 @@ def test_a_full_disk_is_named_and_the_migration_goes_on_once_there_is_space(run_
         assert legacy.rows() == rows
         database.close()
     finally:
-        subprocess.run(["umount", small], check=True)
+        subprocess.run(["umount", "-l", small], check=True)
 
 
 def test_a_second_copy_is_told_who_holds_the_lock(sqlite_url: str, run_cli: Cli, migrate: Run) -> None:
