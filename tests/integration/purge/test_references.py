@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from tests.support.purging import DAY, NOW, PurgeBed
 
-from chatctl.errors import RowRefusedError
+from chatctl.domain.result import Outcome
 from chatctl.stores.sql.dialects import references
 
 pytestmark = [
@@ -38,12 +38,12 @@ def elsewhere(purging: PurgeBed) -> Iterator[str]:
         connection.exec_driver_sql(f"DROP DATABASE {name}")
 
 
-def test_what_another_database_refers_to_is_refused_and_stays_whole(purging: PurgeBed, elsewhere: str) -> None:
-    with pytest.raises(RowRefusedError):
-        purging.purge()
+def test_what_another_database_refers_to_is_set_aside_and_stays_whole(purging: PurgeBed, elsewhere: str) -> None:
+    done = purging.purge()
 
-    assert purging.names("quoted", "other") == {"quoted", "other"}
-    assert purging.count("messages") == 4
+    assert (done.outcome, done.data["set_aside"]) == (Outcome.PARTIAL, 1)
+    assert purging.names("quoted", "other") == {"quoted"}
+    assert purging.count("messages") == 2
 
 
 def test_without_asking_the_row_would_be_left_dangling(
