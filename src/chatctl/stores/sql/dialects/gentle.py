@@ -91,7 +91,7 @@ class PostgreSQLManners(Manners):
         re.IGNORECASE,
     )
     #: duplicate_table, duplicate_object, duplicate_column, duplicate_function, duplicate_schema; undefined ones.
-    _EFFECTS = ("42P07", "42710", "42701", "42723", "42P06", "42704", "42883", "3F000")
+    _EFFECTS = ("42P07", "42710", "42701", "42723", "42P06", "42P01", "42704", "42883", "3F000")
 
     def before(self, sql: str, gentleness: Gentleness) -> list[str]:
         """In milliseconds."""
