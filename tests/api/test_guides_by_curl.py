@@ -78,7 +78,8 @@ def test_simorghs_requests(api: Api, open_api: Api, curl: Curl) -> None:
     janes = {**project, "user_id": "jane.smith", "project_number": "12345"}
     status, made = curl(chats, *jane, *posted(janes))
     assert (status, made["message"]) == (200, "Project session created for Industrial Plant XYZ")
-    assert (made["chat"]["chat_id"], made["chat"]["project_name"]) == ("P-12345-000001", "Industrial Plant XYZ")
+    assert made["chat"]["chat_id"].startswith("P-12345-")
+    assert made["chat"]["project_name"] == "Industrial Plant XYZ"
     unknown = curl(chats, *jane, *posted({**janes, "project_number": "99999"}))
     assert unknown == (404, {"detail": "Project ID 99999 not found in database"})
     denied = curl(chats, *john, *posted({**janes, "user_id": "john.doe"}))

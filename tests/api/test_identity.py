@@ -173,7 +173,8 @@ def test_bad_logins_are_slowed_and_logged(
     assert answered <= 10 * (1 + sum((answer.elapsed for answer in tries), timedelta()) // timedelta(minutes=1))
     assert 0 < int(tries[-1].headers["Retry-After"]) <= 60
     assert tries[-1].json()["retry_after"] == int(tries[-1].headers["Retry-After"])
-    told = [record.getMessage() for record in caplog.records]
+    # Where the logger hands on what a handler of its own takes too, a record is kept twice.
+    told = [record.getMessage() for record in {id(record): record for record in caplog.records}.values()]
     assert sum("Login refused" in text for text in told) == answered
     assert sum("Too many attempts" in text for text in told) == attempts - answered
     assert not any("victim" in text or "guess" in text for text in told)

@@ -100,10 +100,14 @@ class RunLock:
         assert self._connection is not None
         # A holder whose connection is gone has nothing left to give back: its lease runs out by itself.
         with contextlib.suppress(ChatctlError, sa.exc.SQLAlchemyError), self._connection as connection:
-            self._row.write(connection, self._token, lease_until_ms=0, connection_ids=None)
-            if not self._pooled:
-                self._database.dialect.unlock(connection, self._advisory_name)
-            connection.rollback()
+            try:
+                self._row.write(connection, self._token, lease_until_ms=0, connection_ids=None)
+            finally:
+                # On a full disk the row can't be written, and the lock is given back all the same.
+                connection.rollback()
+                if not self._pooled:
+                    self._database.dialect.unlock(connection, self._advisory_name)
+                connection.rollback()
 
     def uses(self, connection: sa.Connection) -> None:
         """Tells whoever takes the lock over that this connection's session is the holder's too."""
