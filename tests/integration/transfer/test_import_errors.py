@@ -88,7 +88,9 @@ def test_an_account_that_may_not_insert_goes_on_once_it_may(
         assert failure(importing(url, file)) == (13, "no_privilege")
         assert fingerprint(engine_url)[0] == 1
         execute(engine_url, f"GRANT INSERT ON {target}messages TO {who}")
-        data = importing(url, file).json["data"]
+        done = importing(url, file)
+        assert done.exit_code == 0, str(done)
+        data = done.json["data"]
         assert (data["resumed"], data["imported"]) == (True, 49)
     finally:
         execute(engine_url, *([] if "mysql" in engine_url else [f"DROP OWNED BY {who}"]), f"DROP USER {who}")
