@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import redis
 from tests.support.processes import Server, ServerUnavailableError, find_program
 
-#: An append-only file and no snapshots: what was answered survives a SIGKILL. With less than `always` a write is put off
-#: while an earlier one is on its way to the disk, and answered before it is written.
+#: An append-only file and no snapshots: what was answered survives a SIGKILL. With less than `always` a write waits
+#: while an earlier one is on its way to the disk, and is answered before it is written.
 DEFAULTS = {"bind": "127.0.0.1", "save": "", "appendonly": "yes", "appendfsync": "always"}
 
 
