@@ -31,8 +31,9 @@ check: $(STAMP) ## Lint, types and import contracts.
 bench: $(STAMP) ## Measure chatctl against the engines' own tools (BENCH_ROWS=1000000).
 	@$(BIN)/python -m bench
 
-soak: $(STAMP) ## Run the long tests: random kills, more rows (minutes to hours).
-	CHATCTL_SOAK=1 $(BIN)/python -m pytest -s -m slow --timeout 7200 -o log_cli=true -o log_cli_level=INFO
+soak: $(STAMP) ## Run the long tests (hours), or only some faults: FAULTS='kills and regroup' SEED=7.
+	CHATCTL_SOAK=1 $(if $(SEED),CHATCTL_FAULTS_SEED=$(SEED)) $(BIN)/python -m pytest -s -m slow --timeout 7200 \
+		-o log_cli=true -o log_cli_level=INFO $(if $(FAULTS),tests/faults -k "$(FAULTS)")
 
 audit: ## Ask PyPI's advisories about every pinned dependency (needs the internet).
 	$(PYTHON) -m venv build/audit

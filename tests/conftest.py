@@ -24,7 +24,7 @@ from tests.support.servers import (
     shared_url,
 )
 
-pytest_plugins = ("tests.support.golden",)
+pytest_plugins = ("tests.support.faults", "tests.support.golden")
 
 
 def pytest_configure() -> None:

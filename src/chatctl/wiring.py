@@ -102,9 +102,7 @@ class Wiring:
     def _throttled(self, database: Database) -> Journal:
         """The journal of a database, for runs that wait where the servers have had enough."""
         asked = self.settings.throttle
-        replica = Database(asked.replica.reveal(), read_only=True) if asked.replica else None
-        if replica is not None:
-            self._opened.callback(replica.close)
+        replica = self.database_at(asked.replica.reveal(), read_only=True) if asked.replica else None
         limits = Thresholds(replica, asked.max_lag_seconds, asked.max_running, asked.max_statement_ms)
         return Journal(database, self.settings.journal_schema, thresholds=limits)
 
@@ -286,7 +284,9 @@ class Wiring:
 
         elsewhere = replica_url or database_url
         database = (
-            self.database_at(elsewhere, replica_url is not None) if elsewhere else self.database(read_only=read_only)
+            self.database_at(elsewhere, read_only=replica_url is not None)
+            if elsewhere
+            else self.database(read_only=read_only)
         )
         journal = Journal(database, self.settings.journal_schema)
         return System(
@@ -298,9 +298,9 @@ class Wiring:
             environment=describe(self.settings, Path.cwd()),
         )
 
-    def database_at(self, url: str, read_only: bool) -> Database:
-        """The database at another URL than the context's."""
-        database = Database(url, read_only=read_only)
+    def database_at(self, url: str, *, read_only: bool, connections: int | None = None) -> Database:
+        """The database at a URL, closed with everything else."""
+        database = Database(url, read_only=read_only, connections=connections)
         self._opened.callback(database.close)
         return database
 
@@ -385,13 +385,11 @@ class Wiring:
 
         url = self.settings.database.reveal()
         self.database()
-        database = Database(url, connections=CONNECTIONS)
-        self._opened.callback(database.close)
+        database = self.database_at(url, read_only=False, connections=CONNECTIONS)
         Journal(database, self.settings.journal_schema).ensure()
         reading = database
         if database.dialect.in_process:
-            reading = Database(url, read_only=True, connections=CONNECTIONS)
-            self._opened.callback(reading.close)
+            reading = self.database_at(url, read_only=True, connections=CONNECTIONS)
         gateway = Gateway(database, reading)
         self._opened.callback(gateway.close)
         return gateway

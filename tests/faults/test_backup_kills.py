@@ -6,9 +6,7 @@ by the same command, with no repair in between.
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,12 @@ from typing import Any
 import pytest
 from tests.support.backups import Site, fill_redis, redis_client, redis_content
 from tests.support.cli import Completed
+from tests.support.faults import KILLED, Faults, moments_in
 from tests.support.zygote import Zygote
 
 from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.restore_marker import RestoreMarker
 
-KILLED = 137
 CREATE = ("backup", "create")
 
 
@@ -56,10 +54,7 @@ class Bench:
         """Runs the command undisturbed; every moment that it passed, as a fail point's value."""
         self.trace.unlink(missing_ok=True)
         self.run(*command, CHATCTL_FAIL_POINT_TRACE=str(self.trace))
-        names = self.trace.read_text().split()
-        return [
-            f"{name}:{count}" for name, group in itertools.groupby(sorted(names)) for count, _ in enumerate(group, 1)
-        ]
+        return moments_in(self.trace)
 
     def marked(self) -> bool:
         database = Database(self.site.url)
@@ -70,12 +65,6 @@ class Bench:
 
     def states(self) -> dict[str, str]:
         return {each["id"]: each["state"] for each in self.run("backup", "list")["backups"]}
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
 
 
 @pytest.fixture
@@ -95,7 +84,7 @@ def bench(zygote: Zygote, engine_url: str, redis_url: str, tmp_path: Path) -> Be
     return bench
 
 
-def test_a_killed_create_harms_no_other_backup_and_is_never_taken_for_one(bench: Bench) -> None:
+def test_a_killed_create_harms_no_other_backup_and_is_never_taken_for_one(bench: Bench, faults: Faults) -> None:
     earlier = bench.run(*CREATE)["id"]
     moments = bench.moments(*CREATE)
     assert {moment.partition(":")[0] for moment in moments} == {
@@ -103,7 +92,7 @@ def test_a_killed_create_harms_no_other_backup_and_is_never_taken_for_one(bench:
         "backup.note_synced", "backup.after_manifest",
     }  # fmt: skip
 
-    for moment in moments:
+    for moment in faults.each(moments):
         before = bench.states()
         bench.run(*CREATE, expected=KILLED, CHATCTL_FAIL_POINT=moment)
         after = bench.states()
@@ -118,7 +107,9 @@ def test_a_killed_create_harms_no_other_backup_and_is_never_taken_for_one(bench:
     assert bench.run(*CREATE, "--drill")["drill"]["ok"]
 
 
-def test_a_killed_restore_leaves_the_old_state_or_one_that_the_same_command_finishes(bench: Bench) -> None:
+def test_a_killed_restore_leaves_the_old_state_or_one_that_the_same_command_finishes(
+    bench: Bench, faults: Faults
+) -> None:
     backup = bench.run(*CREATE)["id"]
     rows, keys = bench.site.rows(), redis_content(bench.redis_url)
     restore = ("backup", "restore", backup, "--confirm", "default")
@@ -139,7 +130,7 @@ def test_a_killed_restore_leaves_the_old_state_or_one_that_the_same_command_fini
         "restore.raised", "restore.finished",
     }  # fmt: skip
 
-    for moment in [each for each in moments if each.startswith("restore.")]:
+    for moment in faults.each([each for each in moments if each.startswith("restore.")]):
         spoiled = spoil()
         bench.run(*restore, expected=KILLED, CHATCTL_FAIL_POINT=moment)
         if moment.startswith("restore.finished"):
@@ -185,13 +176,13 @@ def test_a_half_restored_database_is_refused_by_whatever_goes_on_with_less(bench
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
-def test_a_killed_restore_of_redis_alone_is_finished_by_the_same_command(bench: Bench) -> None:
+def test_a_killed_restore_of_redis_alone_is_finished_by_the_same_command(bench: Bench, faults: Faults) -> None:
     backup, keys = bench.run(*CREATE)["id"], redis_content(bench.redis_url)
     restore = ("backup", "restore", backup, "--redis-only", "--confirm", "default")
     moments = [each for each in bench.moments(*restore) if each.startswith("restore.redis_")]
     assert {each.partition(":")[0] for each in moments} == {"restore.redis_cleared", "restore.redis_loaded"}
 
-    for moment in moments:
+    for moment in faults.each(moments):
         bench.run(*restore, expected=KILLED, CHATCTL_FAIL_POINT=moment)
         (error,) = bench.run(*CREATE, expected=6)
         assert backup in error["message"]

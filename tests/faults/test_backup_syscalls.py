@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,12 @@ from typing import Any
 
 import pytest
 from tests.support.cli import clean_environment
-from tests.support.clones import clone, content
+from tests.support.clones import clone, state
+from tests.support.faults import KILLED, Faults
 from tests.support.legacy import make_legacy
 from tests.support.zygote import Zygote
 
 from chatctl.stores.sql.database import Database
-from chatctl.stores.sql.inspection import take_snapshot
 from chatctl.stores.sql.restore_marker import RestoreMarker
 
 pytestmark = [
@@ -83,12 +82,6 @@ class Bench:
         return subprocess.run(arguments, capture_output=True, env=environment, cwd=self.folder, check=False).returncode
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
-
-
 @pytest.fixture
 def bench(zygote: Zygote, tmp_path: Path) -> Bench:
     return Bench(zygote, tmp_path, tmp_path / "store")
@@ -101,14 +94,10 @@ def legacy(engine_url: str) -> str:
     return engine_url
 
 
-def state(url: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Rows and schema of the application."""
-    database = Database(url)
-    try:
-        with database.connect() as connection:
-            return content(url), take_snapshot(connection)
-    finally:
-        database.close()
+def came_of(code: int) -> str:
+    """What is counted of a command that ended so."""
+    how = "killed" if code in (-9, KILLED) else "refused" if code else "through"
+    return f"kills at a system call: {how}"
 
 
 def marked(url: str) -> bool:
@@ -120,22 +109,13 @@ def marked(url: str) -> bool:
         database.close()
 
 
-@pytest.fixture
-def kills(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Iterator[Counter[str]]:
-    """How many runs were killed and how many got through; told at the end."""
-    counted: Counter[str] = Counter()
-    yield counted
-    with capsys.disabled():
-        print(f" {dict(counted)}", end="")  # noqa: T201  # the soak's figures
-
-
-def test_a_create_killed_at_any_call_harms_no_other_backup(bench: Bench, legacy: str, kills: Counter[str]) -> None:
+def test_a_create_killed_at_any_call_harms_no_other_backup(bench: Bench, legacy: str, faults: Faults) -> None:
     code, earlier = bench.run(legacy, "backup", "create")
     assert code == 0
     for call in bench.calls(legacy, "backup", "create"):
         before = {path.name for path in bench.store.iterdir()}
         code = bench.kill(legacy, "backup", "create", at=call)
-        kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
+        faults.count(came_of(code))
         for name in {path.name for path in bench.store.iterdir()} - before:
             whole = (bench.store / name / "manifest.json").exists()
             assert bench.run(legacy, "backup", "verify", name)[0] == (0 if whole else 9), call
@@ -144,7 +124,7 @@ def test_a_create_killed_at_any_call_harms_no_other_backup(bench: Bench, legacy:
 
 
 def test_a_restore_killed_at_any_call_is_old_or_marked_and_finished_by_the_same_command(
-    bench: Bench, legacy: str, kills: Counter[str]
+    bench: Bench, legacy: str, faults: Faults
 ) -> None:
     backup = bench.run(legacy, "backup", "create")[1]["data"]["id"]
     before = state(legacy)
@@ -156,7 +136,7 @@ def test_a_restore_killed_at_any_call_is_old_or_marked_and_finished_by_the_same_
     for call in calls:
         with clone(legacy) as copy:
             code = bench.kill(copy, *command, at=call)
-            kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
+            faults.count(came_of(code))
             assert marked(copy) or state(copy) in (before, spoiled), call
             assert bench.run(copy, *command)[0] == 0, call
             assert state(copy) == before, call
@@ -164,7 +144,7 @@ def test_a_restore_killed_at_any_call_is_old_or_marked_and_finished_by_the_same_
 
 
 def test_a_rollback_killed_at_any_call_is_finished_by_the_same_command(
-    bench: Bench, legacy: str, kills: Counter[str]
+    bench: Bench, legacy: str, faults: Faults
 ) -> None:
     before = state(legacy)
     assert bench.run(legacy, "migrate", "--yes")[0] == 0
@@ -177,7 +157,7 @@ def test_a_rollback_killed_at_any_call_is_finished_by_the_same_command(
         with ExitStack() as stack:
             copy = stack.enter_context(clone(legacy))
             code = bench.kill(copy, *command, at=call)
-            kills["killed" if code in (-9, 137) else "refused" if code else "through"] += 1
+            faults.count(came_of(code))
             again, answer = bench.run(copy, *command)
             assert again == 0, (call, answer)
             assert state(copy) == before, call

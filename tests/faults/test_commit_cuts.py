@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.support.clones import clone, content
+from tests.support.faults import LONG, SOAK, Faults
 from tests.support.proxy import ByteCut, CommitCut, Cut, Proxy
 from tests.support.purging import DAY, bed
 from tests.support.regrouping import Mentored, Message
@@ -28,7 +27,6 @@ from tests.support.zygote import Zygote
 
 log = logging.getLogger(__name__)
 
-SOAK = bool(os.environ.get("CHATCTL_SOAK"))
 #: How many commits of a command are broken, evenly spread, and at how many bytes of its stream; `make soak` takes all.
 COMMITS, BYTES = (10_000, 40) if SOAK else (2, 1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,14 +38,8 @@ pytestmark = [
         [pytest.param("mariadb", marks=pytest.mark.mysql), pytest.param("postgresql", marks=pytest.mark.postgresql)],
         indirect=True,
     ),
-    *([pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []),
+    *LONG,
 ]
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
 
 
 @dataclass(frozen=True)
@@ -151,7 +143,7 @@ def _spread(count: int, most: int) -> range:
     return range(1, count + 1, max(1, count // most))
 
 
-def test_a_commit_whose_outcome_is_unknown_is_looked_up(cutting: Cutting) -> None:
+def test_a_commit_whose_outcome_is_unknown_is_looked_up(cutting: Cutting, faults: Faults) -> None:
     proxy, expected = cutting.undisturbed()
     for number in _spread(proxy.commits, COMMITS):
         for how in Cut:
@@ -159,17 +151,19 @@ def test_a_commit_whose_outcome_is_unknown_is_looked_up(cutting: Cutting) -> Non
             assert code in (0, CONNECTION), (number, how)
             assert left == expected, (number, how)
     assert cutting.tally["cuts"] > 0
+    faults.count("cuts at a commit", cutting.tally["cuts"])
     log.info("%s: %s", cutting.case.words[0], dict(cutting.tally))
 
 
 @pytest.mark.parametrize("from_server", [False, True])
-def test_a_stream_cut_at_any_byte_is_gone_on_with(cutting: Cutting, from_server: bool) -> None:
+def test_a_stream_cut_at_any_byte_is_gone_on_with(cutting: Cutting, from_server: bool, faults: Faults) -> None:
     proxy, expected = cutting.undisturbed()
     for number in range(BYTES):
         offset = proxy.sent[from_server] * (2 * number + 1) // (2 * BYTES)
         code, left = cutting.survives(ByteCut(offset, from_server))
         assert code in (0, CONNECTION), offset
         assert left == expected, offset
+    faults.count("cuts at a byte", cutting.tally["cuts"])
     log.info("%s: %s", cutting.case.words[0], dict(cutting.tally))
 
 

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.support.cli import Completed
+from tests.support.faults import KILLED, Faults
 from tests.support.transfers import fingerprint, make_tables, message, rows_of, write_lines
 from tests.support.zygote import Zygote
 
-KILLED = 137
 MOMENTS = ("import.rows-loaded", "import.rejects-written", "batch.before-commit", "batch.after-commit")
 RECORDS = 5_000
 BATCH = 200
@@ -71,13 +68,6 @@ class Importer:
         )
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    """Runs the commands."""
-    with Zygote(tmp_path_factory.mktemp("zygote")) as zygote:
-        yield zygote
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Messages among which are repeats, next to each other and far apart, and lines that don't fit."""
@@ -106,12 +96,12 @@ def undisturbed(zygote: Zygote, file: Path, tmp_path: Path) -> Outcome:
     return importer.outcome()
 
 
-def test_twenty_kills_on_the_way_change_nothing(importer: Importer, undisturbed: Outcome) -> None:
-    assert _killed_twenty_times(importer) == undisturbed
+def test_twenty_kills_on_the_way_change_nothing(importer: Importer, undisturbed: Outcome, faults: Faults) -> None:
+    assert _killed_twenty_times(importer, faults) == undisturbed
 
 
 def test_the_sample_killed_twenty_times_on_the_way_is_whole(
-    engine_url: str, zygote: Zygote, sample: Path, tmp_path: Path
+    engine_url: str, zygote: Zygote, sample: Path, tmp_path: Path, faults: Faults
 ) -> None:
     make_tables(engine_url)
     reference = Importer(zygote, f"sqlite:///{tmp_path / 'undisturbed.db'}", sample, tmp_path, batch=2_000)
@@ -120,25 +110,24 @@ def test_the_sample_killed_twenty_times_on_the_way_is_whole(
     undisturbed = reference.outcome()
 
     assert undisturbed.counts == {"rows_read": 48_131, "imported": 48_126, "repeated": 5, "rejected": 0}
-    assert _killed_twenty_times(Importer(zygote, engine_url, sample, tmp_path, batch=2_000)) == undisturbed
+    assert _killed_twenty_times(Importer(zygote, engine_url, sample, tmp_path, batch=2_000), faults) == undisturbed
 
 
-def _killed_twenty_times(importer: Importer) -> Outcome:
+def _killed_twenty_times(importer: Importer, faults: Faults) -> Outcome:
     # The first moment of a try is the one that the last kill may have left something at.
     for kill, moment in zip(range(20), itertools.cycle(MOMENTS), strict=False):
         place = 1 + kill % 3 // 2
         assert importer.run(fail_point=f"{moment}:{place}") == KILLED, f"{moment}:{place}\n{importer.last}"
+        faults.count("kills at a named moment")
     importer.run()
     assert importer.last.json["data"]["resumed"] is True
     return importer.outcome()
 
 
-def test_kills_at_random_instants_change_nothing(importer: Importer, undisturbed: Outcome) -> None:
-    seed = int(os.environ.get("CHATCTL_TEST_SEED") or random.SystemRandom().randrange(10**6))
-    chance = random.Random(seed)
+def test_kills_at_random_instants_change_nothing(importer: Importer, undisturbed: Outcome, faults: Faults) -> None:
     killed = 0
     for _ in range(15):
-        code = importer.run(kill_after_seconds=chance.uniform(0.05, 0.6))
+        code = importer.run(kill_after_seconds=faults.chance.uniform(0.05, 0.6))
         assert code in (KILLED, 3), importer.last
         if code == 3:
             break
@@ -146,7 +135,8 @@ def test_kills_at_random_instants_change_nothing(importer: Importer, undisturbed
     else:
         importer.run()
 
-    assert importer.outcome() == undisturbed, f"after {killed} kills; again with CHATCTL_TEST_SEED={seed}"
+    faults.count("kills at random", killed)
+    assert importer.outcome() == undisturbed
 
 
 @pytest.mark.parametrize("moment", MOMENTS[:2])

@@ -8,10 +8,7 @@ repair and no waiting, and leaves the schema and the rows of the undisturbed one
 from __future__ import annotations
 
 import logging
-import os
-import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +19,7 @@ import pytest
 from tests.support.alembic_project import make_project
 from tests.support.clones import clone, content
 from tests.support.databases import Databases
+from tests.support.faults import KILLED, Faults, moments_in
 from tests.support.legacy import make_legacy, put_every_message_into_a_chat
 from tests.support.servers import given_url, own_server
 from tests.support.zygote import Zygote
@@ -32,9 +30,8 @@ from chatctl.stores.sql.inspection import take_snapshot
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.revisions import Revisions
 
-KILLED = 137
-#: On each engine; `CHATCTL_SOAK` multiplies them.
-RANDOM_KILLS = 50 * int(os.environ.get("CHATCTL_SOAK", "1"))
+#: How many kills from outside there are, on each engine.
+RANDOM_KILLS = 50
 UP = ("migrate", "up")
 PROJECT_UP = ("migrate", "up", "--confirm", "default", "--allow-copy")
 PROJECT_DOWN = ("migrate", "down", "shop01", "--confirm", "default")
@@ -62,6 +59,7 @@ class Bench:
     zygote: Zygote
     layout: str
     folder: Path
+    faults: Faults
     settings: dict[str, str] = field(default_factory=dict)
 
     def run(self, command: tuple[str, ...], url: str, expected: int = 0, **options: str) -> str:
@@ -77,12 +75,7 @@ class Bench:
         trace = self.folder / "moments"
         trace.unlink(missing_ok=True)
         self.run(command, url, CHATCTL_FAIL_POINT_TRACE=str(trace))
-        seen: Counter[str] = Counter()
-        found = []
-        for name in trace.read_text().split():
-            seen[name] += 1
-            found.append(f"{name}:{seen[name]}")
-        return found
+        return moments_in(trace)
 
     def outcome(self, url: str) -> Outcome:
         """What is there now."""
@@ -103,7 +96,7 @@ class Bench:
             moments = self.moments(command, undisturbed)
             expected = self.outcome(undisturbed)
         assert {moment.partition(":")[0] for moment in moments} >= {*STATEMENT_MOMENTS, "revision.after-commit"}
-        for moment in moments[::step]:
+        for moment in self.faults.each(moments[::step]):
             with clone(url) as copy:
                 self.run(command, copy, KILLED, CHATCTL_FAIL_POINT=moment)
                 self.run(command, copy, MOMENT=moment)
@@ -114,7 +107,7 @@ class Bench:
         tried = len(moments[::step])
         log.info("%s, %s %s: killed at %d of %d moments", engine, self.layout, " ".join(command), tried, len(moments))
 
-    def kill_at_random(self, command: tuple[str, ...], url: str, rounds: int, dice: random.Random) -> int:
+    def kill_at_random(self, command: tuple[str, ...], url: str, rounds: int) -> int:
         """Kills the command on copies of `url` at times that nobody chose, then runs it there; how many died of it.
 
         Whoever is hit in the middle of a run is hit again in the next one, now and then.
@@ -129,20 +122,15 @@ class Bench:
         for number in range(rounds):
             with clone(url) as copy:
                 for _ in range(1 + number % 3 // 2):
-                    after = dice.uniform(0, seconds)
+                    after = self.faults.chance.uniform(0, seconds)
                     done = self.zygote(*command, env={**env, "CHATCTL_DATABASE": copy}, kill_after_seconds=after)
                     assert done.exit_code in (0, KILLED), done
                     died += done.exit_code == KILLED
                 self.run(command, copy)
                 assert self.outcome(copy) == expected, f"round {number}, {after} s of {seconds}"
         self.run(command, url)
+        self.faults.count("kills at random", died)
         return died
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +161,9 @@ def database_url(engine_name: str, quick_servers: Callable[[str], Databases], tm
 
 
 @pytest.fixture
-def bench(zygote: Zygote, tmp_path: Path, database_url: str, layout: str) -> Bench:
+def bench(zygote: Zygote, tmp_path: Path, database_url: str, layout: str, faults: Faults) -> Bench:
     make_legacy(database_url, layout)
-    return Bench(zygote, layout, tmp_path)
+    return Bench(zygote, layout, tmp_path, faults)
 
 
 @pytest.mark.parametrize("layout", ["mentor"])
@@ -204,10 +192,10 @@ def test_the_whole_way_there_and_back_is_finished_after_a_kill_at_any_moment(ben
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_an_application_s_own_project_is_finished_after_a_kill_at_any_moment(
-    zygote: Zygote, tmp_path: Path, database_url: str, direction: str
+    zygote: Zygote, tmp_path: Path, database_url: str, direction: str, faults: Faults
 ) -> None:
     project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop"))}
-    bench = Bench(zygote, "native", tmp_path, project)
+    bench = Bench(zygote, "native", tmp_path, faults, project)
     bench.run(("migrate", "up", "shop01"), database_url)
     if direction == "up":
         bench.kill_at_each_moment(PROJECT_UP, database_url)
@@ -219,23 +207,24 @@ def test_an_application_s_own_project_is_finished_after_a_kill_at_any_moment(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_data_migration_in_python_is_finished_after_a_kill_at_any_moment(
-    zygote: Zygote, tmp_path: Path, database_url: str
+    zygote: Zygote, tmp_path: Path, database_url: str, faults: Faults
 ) -> None:
     project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop", count=6))}
-    bench = Bench(zygote, "native", tmp_path, project)
+    bench = Bench(zygote, "native", tmp_path, faults, project)
     bench.run(("migrate", "up", "shop05"), database_url)
     bench.kill_at_each_moment(PROJECT_UP, database_url)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_kills_from_outside_at_any_time_are_survived(zygote: Zygote, tmp_path: Path, database_url: str) -> None:
+def test_kills_from_outside_at_any_time_are_survived(
+    zygote: Zygote, tmp_path: Path, database_url: str, faults: Faults
+) -> None:
     project = {"CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(make_project(tmp_path / "shop"))}
-    shop = Bench(zygote, "native", tmp_path, project)
+    shop = Bench(zygote, "native", tmp_path, faults, project)
     shop.run(("migrate", "up", "shop01"), database_url)
-    dice = random.Random(20)
-    killed = shop.kill_at_random(PROJECT_UP, database_url, RANDOM_KILLS // 2, dice)
-    killed += shop.kill_at_random(PROJECT_DOWN, database_url, RANDOM_KILLS // 2, dice)
+    killed = shop.kill_at_random(PROJECT_UP, database_url, RANDOM_KILLS // 2)
+    killed += shop.kill_at_random(PROJECT_DOWN, database_url, RANDOM_KILLS // 2)
     engine = database_url.partition(":")[0]
     log.info("%s: %d died of %d random kills or more, before they were done", engine, killed, RANDOM_KILLS)
     assert killed > RANDOM_KILLS // 2

@@ -67,12 +67,6 @@ class Project:
             return take_snapshot(connection)
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
-
-
 @pytest.fixture
 def project(engine_url: str, zygote: Zygote, tmp_path: Path) -> Iterator[Project]:
     made = Project(tmp_path / "shop", engine_url, zygote)

@@ -8,11 +8,7 @@ in two; and what was purged in the end comes back as it was.
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +17,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.support.clones import clone, content
+from tests.support.faults import KILLED, LONG, Faults, moments_in
 from tests.support.purging import DAY, bed
 from tests.support.zygote import Zygote
 
@@ -29,12 +26,8 @@ from chatctl.stores.sql.database import Database
 from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.purge.archives import Archives
 
-log = logging.getLogger(__name__)
-
-KILLED = 137
-SOAK = bool(os.environ.get("CHATCTL_SOAK"))
-#: How many moments are tried, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if SOAK else 6
+#: How many moments are tried, where not each one is.
+TRIED = 6
 EXPIRED = 4
 PURGE = ("purge", "run", "--confirm", "default", "--batch-size", "2")
 RESTORE = ("purge", "restore")
@@ -45,7 +38,7 @@ ARCHIVING = {
 #: `sabotage.with_every_commit` makes a moment of each commit.
 MOMENTS = {"commit.before", "commit.after", "batch.before-commit", "batch.after-commit", "purge.locked", *ARCHIVING}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []
+pytestmark = LONG
 
 
 @dataclass(frozen=True)
@@ -75,12 +68,7 @@ class Bench:
         """Every moment that a command passes undisturbed, as a fail point's value."""
         trace = self.folder / f"moments-{len(command)}"
         self.run(*command, url=url, CHATCTL_FAIL_POINT_TRACE=str(trace))
-        seen: Counter[str] = Counter()
-        found = []
-        for name in trace.read_text().split():
-            seen[name] += 1
-            found.append(f"{name}:{seen[name]}")
-        return found
+        return moments_in(trace)
 
     def killed(self, command: tuple[str, ...], url: str, moment: str) -> None:
         """Runs a command up to a moment."""
@@ -102,12 +90,6 @@ class Bench:
             database.close()
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
-
-
 @pytest.fixture
 def bench(zygote: Zygote, tmp_path: Path, engine_url: str) -> Bench:
     made = bed(engine_url, "worker", tmp_path)
@@ -120,20 +102,15 @@ def bench(zygote: Zygote, tmp_path: Path, engine_url: str) -> Bench:
     return Bench(zygote, tmp_path)
 
 
-def spread(moments: list[str], name: str) -> list[str]:
-    """Those that are tried, the last one too."""
-    chosen = moments[:: -max(1, len(moments) // TRIED)][::-1]
-    log.info("%s: killed at %d of %d moments", name, len(chosen), len(moments))
-    return chosen
-
-
-def test_a_purge_killed_at_any_moment_loses_nothing_and_doubles_nothing(bench: Bench, engine_url: str) -> None:
+def test_a_purge_killed_at_any_moment_loses_nothing_and_doubles_nothing(
+    bench: Bench, engine_url: str, faults: Faults
+) -> None:
     whole = content(engine_url)
     with clone(engine_url) as undisturbed:
         moments = bench.moments(PURGE, undisturbed)
         purged = content(undisturbed)
     assert {moment.partition(":")[0] for moment in moments} >= MOMENTS
-    for moment in spread(moments, "purge"):
+    for moment in faults.spread(moments, TRIED):
         with clone(engine_url) as copy:
             bench.killed(PURGE, copy, moment)
             gone = len(whole["conversations"]) - len(content(copy)["conversations"])
@@ -154,12 +131,14 @@ def test_without_archives_the_same_kill_does_lose(bench: Bench, engine_url: str)
     assert (gone, bench.archived(engine_url)) == (2, 0)
 
 
-def test_a_restore_killed_at_any_commit_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
+def test_a_restore_killed_at_any_commit_is_finished_by_the_same_command(
+    bench: Bench, engine_url: str, faults: Faults
+) -> None:
     whole = content(engine_url)
     with clone(engine_url) as undisturbed:
         bench.run(*PURGE, url=undisturbed)
         moments = bench.moments(RESTORE, undisturbed)
-    for moment in spread(moments, "restore"):
+    for moment in faults.spread(moments, TRIED):
         with clone(engine_url) as copy:
             bench.run(*PURGE, url=copy)
             bench.killed(RESTORE, copy, moment)
@@ -167,14 +146,16 @@ def test_a_restore_killed_at_any_commit_is_finished_by_the_same_command(bench: B
             assert content(copy) == whole, moment
 
 
-def test_an_erasure_killed_at_any_moment_is_finished_by_the_same_command(bench: Bench, engine_url: str) -> None:
+def test_an_erasure_killed_at_any_moment_is_finished_by_the_same_command(
+    bench: Bench, engine_url: str, faults: Faults
+) -> None:
     bench.run(*PURGE, url=engine_url)
     with clone(engine_url) as undisturbed:
         shutil.copytree(bench.archives(engine_url), bench.archives(undisturbed))
         moments = bench.moments(ERASE, undisturbed)
         erased = content(undisturbed)
     assert {moment.partition(":")[0] for moment in moments} >= ARCHIVING
-    for moment in spread(moments, "erasure"):
+    for moment in faults.spread(moments, TRIED):
         with clone(engine_url) as copy:
             shutil.copytree(bench.archives(engine_url), bench.archives(copy))
             bench.killed(ERASE, copy, moment)

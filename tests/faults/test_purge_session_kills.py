@@ -6,8 +6,6 @@ Redis knows nothing of SQL's transactions: a session may be both archived and th
 from __future__ import annotations
 
 import json
-import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.faults import KILLED, Faults, moments_in
 from tests.support.purging import bed
 from tests.support.zygote import Zygote
 
@@ -24,11 +23,10 @@ from chatctl.stores.redis.stores import RedisStores
 
 pytestmark = [pytest.mark.redis, pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)]
 
-KILLED = 137
 EXPIRED = 3
 PURGE = ("purge", "run", "--confirm", "default", "--batch-size", "2")
-#: How many moments are tried, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 6
+#: How many moments are tried, where not each one is.
+TRIED = 6
 
 
 @dataclass
@@ -81,12 +79,6 @@ class Bench:
         return sum(1 for _ in self.stores.sessions.ids())
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
-
-
 @pytest.fixture
 def bench(zygote: Zygote, tmp_path: Path, engine_url: str, redis_url: str) -> Iterator[Bench]:
     bed(engine_url, "simorgh", tmp_path).close()
@@ -100,19 +92,13 @@ def moments(bench: Bench) -> list[str]:
     bench.fill()
     trace = bench.folder / "moments"
     bench.run(*PURGE, CHATCTL_FAIL_POINT_TRACE=str(trace))
-    seen: Counter[str] = Counter()
-    found = []
-    for name in trace.read_text().split():
-        seen[name] += 1
-        found.append(f"{name}:{seen[name]}")
-    return found
+    return moments_in(trace)
 
 
-def test_a_purge_of_sessions_killed_at_any_moment_loses_nothing(bench: Bench) -> None:
+def test_a_purge_of_sessions_killed_at_any_moment_loses_nothing(bench: Bench, faults: Faults) -> None:
     every = moments(bench)
     assert {"purge.before-withdraw", "archive.after-fsync"} <= {name.partition(":")[0] for name in every}
-    step = max(1, len(every) // TRIED)
-    for turn, moment in enumerate(every[::step], 1):
+    for turn, moment in enumerate(faults.spread(every, TRIED), 1):
         whole = bench.fill(turn)
         bench.run(*PURGE, expected=KILLED, CHATCTL_FAIL_POINT=moment)
         bench.run(*PURGE)

@@ -7,17 +7,14 @@ same database. Two are killed in a row, too: the first run and the one that goes
 from __future__ import annotations
 
 import logging
-import os
-import random
 import time
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.support.clones import clone
+from tests.support.faults import KILLED, LONG, SOAK, Faults, moments_in
 from tests.support.regrouping import Mentored, Message
 from tests.support.zygote import Zygote
 
@@ -27,23 +24,15 @@ from chatctl.stores.sql.tables import LayoutTables
 
 log = logging.getLogger(__name__)
 
-KILLED = 137
 START = datetime(2026, 1, 1, tzinfo=UTC)
 #: What `sabotage.with_every_commit` makes of a run.
 MOMENTS = ("commit.before", "commit.after", "ddl.after")
-SOAK = bool(os.environ.get("CHATCTL_SOAK"))
-#: How many moments are tried, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if SOAK else 4
+#: How many moments are tried, where not each one is.
+TRIED = 4
 #: How many kills at random have to hit a run, and how many are tried before it may come to its end.
 RANDOM_HITS, KILLS_EACH = (100, 3) if SOAK else (2, 2)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)] if SOAK else []
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
+pytestmark = LONG
 
 
 @pytest.fixture
@@ -82,18 +71,7 @@ class Killing:
     def moments(self, url: str) -> list[str]:
         """Runs undisturbed; each commit that it passed, as a fail point's value."""
         self.run(url, CHATCTL_FAIL_POINT_TRACE=str(self._trace))
-        seen: Counter[str] = Counter()
-        found = []
-        for name in self._trace.read_text().split():
-            seen[name] += 1
-            if name in MOMENTS:
-                found.append(f"{name}:{seen[name]}")
-        return found
-
-
-def spread(moments: list[str]) -> list[str]:
-    """`TRIED` of the moments, or all where there are no more."""
-    return moments[:: max(1, len(moments) // TRIED)]
+        return [moment for moment in moments_in(self._trace) if moment.partition(":")[0] in MOMENTS]
 
 
 def fingerprints(url: str) -> list[tuple[int, str]]:
@@ -122,22 +100,24 @@ def records(url: str) -> list[str]:
 
 @pytest.mark.parametrize("gap", ["none", "1h"])
 def test_a_run_killed_at_a_commit_is_finished_by_the_same_command(
-    zygote: Zygote, flat: str, gap: str, tmp_path: Path
+    zygote: Zygote, flat: str, gap: str, tmp_path: Path, faults: Faults
 ) -> None:
     killing = Killing(zygote, tmp_path, "regroup", "run", "--gap", gap, "--batch-size", "20")
     with clone(flat) as undisturbed:
         moments = killing.moments(undisturbed)
         expected = fingerprints(undisturbed)
     assert len(moments) > 25
-    for moment in spread(moments):
+    for moment in faults.spread(moments, TRIED):
         with clone(flat) as copy:
             killing.run(copy, KILLED, CHATCTL_FAIL_POINT=moment)
             killing.run(copy)
             assert fingerprints(copy) == expected, moment
-    log.info("killed at %d of %d moments, gap %s: the same as undisturbed", len(spread(moments)), len(moments), gap)
+    log.info("%s of %d moments, gap %s: the same as undisturbed", dict(faults.counted), len(moments), gap)
 
 
-def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygote, flat: str, tmp_path: Path) -> None:
+def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(
+    zygote: Zygote, flat: str, tmp_path: Path, faults: Faults
+) -> None:
     before = fingerprints(flat)
     Killing(zygote, tmp_path, "regroup", "run", "--gap", "1h").run(flat)
     killing = Killing(zygote, tmp_path, "regroup", "undo", "--confirm", "default", "--batch-size", "5")
@@ -145,7 +125,7 @@ def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygo
     with clone(flat) as undisturbed:
         moments = killing.moments(undisturbed)
         assert fingerprints(undisturbed) == before
-    for moment in spread(moments):
+    for moment in faults.spread(moments, TRIED):
         with clone(flat) as copy:
             killing.run(copy, KILLED, CHATCTL_FAIL_POINT=moment)
             # Behind its last commit it is done, and says so.
@@ -153,7 +133,7 @@ def test_an_undo_killed_at_a_commit_is_finished_by_the_same_command(zygote: Zygo
             assert fingerprints(copy) == before, moment
             sealing.run(copy)
             assert records(copy) == [], moment
-    log.info("undo killed at %d of %d moments: the same as before the run", len(spread(moments)), len(moments))
+    log.info("undo: %s of %d moments: the same as before the run", dict(faults.counted), len(moments))
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_its_end(zygote: Zygote, flat: str, tmp_path: Path) -> None:
@@ -169,7 +149,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(zygote: Zygote, f
 
 @pytest.mark.parametrize("gap", ["none", "1h"])
 def test_a_run_killed_at_random_instants_is_finished_by_the_same_command(
-    zygote: Zygote, flat: str, gap: str, tmp_path: Path
+    zygote: Zygote, flat: str, gap: str, tmp_path: Path, faults: Faults
 ) -> None:
     killing = Killing(zygote, tmp_path, "regroup", "run", "--gap", gap, "--batch-size", "7", "--workers", "2")
     with clone(flat) as undisturbed:
@@ -177,13 +157,12 @@ def test_a_run_killed_at_random_instants_is_finished_by_the_same_command(
         killing.run(undisturbed)
         whole = time.monotonic() - began
         expected = fingerprints(undisturbed)
-    chance = random.Random(gap)
     hits = tried = runs = 0
     while hits < RANDOM_HITS:
         with clone(flat) as copy:
             hit, kills = True, 0
             while hit and kills < KILLS_EACH:
-                hit = killing.killed(copy, chance.uniform(0.02, 0.9) * whole)
+                hit = killing.killed(copy, faults.chance.uniform(0.02, 0.9) * whole)
                 # Runs take longer or less long as the machine has other work.
                 whole *= 1.05 if hit else 0.8
                 hits, kills = hits + hit, kills + 1
@@ -192,6 +171,7 @@ def test_a_run_killed_at_random_instants_is_finished_by_the_same_command(
         tried, runs = tried + kills, runs + 1
         # The control: kills that all come too late would prove nothing.
         assert tried <= 10 * RANDOM_HITS
+    faults.count("kills at random", hits)
     log.info("%d runs killed at random, %d times in all, gap %s: the same as undisturbed", runs, hits, gap)
 
 

@@ -6,31 +6,28 @@ ends a run of its own, on a copy of the same database.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.clones import clone, content
+from tests.support.clones import clone, state
+from tests.support.faults import KILLED, LONG, SOAK, Faults, moments_in
 from tests.support.legacy import make_legacy
 from tests.support.zygote import Zygote
 
 from chatctl.stores.sql.database import Database
-from chatctl.stores.sql.inspection import take_snapshot
 from chatctl.stores.sql.restore_marker import RestoreMarker
 
-KILLED = 137
 RUN = ("rollback", "run", "--confirm", "default")
 _log = logging.getLogger(__name__)
-#: How many moments are tried, evenly spread; `make soak` tries each one.
-MOST = pytest.mark.parametrize(
-    "most", [2, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])], ids=["some", "all"]
-)
+#: How many moments are tried, where not each one is.
+TRIED = 2
+
+pytestmark = LONG
 
 
 @dataclass
@@ -51,14 +48,7 @@ class Bench:
         """Every moment that an undisturbed rollback passes, as a fail point's value."""
         trace = self.folder / "trace"
         assert self.run(url, *RUN, CHATCTL_FAIL_POINT_TRACE=str(trace))["data"]["ok"]
-        names = sorted(trace.read_text().split())
-        return [f"{name}:{count}" for name, group in itertools.groupby(names) for count, _ in enumerate(group, 1)]
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
+        return moments_in(trace)
 
 
 @pytest.fixture
@@ -66,68 +56,53 @@ def bench(zygote: Zygote, tmp_path: Path) -> Bench:
     return Bench(zygote, tmp_path, tmp_path / "store")
 
 
-def legacy_state(url: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Rows and schema of the application."""
-    database = Database(url)
-    try:
-        with database.connect() as connection:
-            return content(url), take_snapshot(connection)
-    finally:
-        database.close()
-
-
-def tried(moments: list[str], most: int) -> list[str]:
-    """The rollback's own moments and the end of each revision, spread, or all of them."""
-    own = [each for each in moments if not each.startswith("batch.")] if len(moments) > most else moments
-    return own[:: max(1, len(own) // most)]
-
-
-@MOST
 def test_a_rollback_killed_at_any_moment_is_finished_by_the_same_command(
-    bench: Bench, engine_url: str, most: int
+    bench: Bench, engine_url: str, faults: Faults
 ) -> None:
     make_legacy(engine_url, "mentor")
-    before = legacy_state(engine_url)
+    before = state(engine_url)
     bench.run(engine_url, "migrate", "--yes")
     bench.run(engine_url, "regroup", "run")
     with clone(engine_url) as copy:
         moments = bench.moments(copy)
-        assert legacy_state(copy) == before
+        assert state(copy) == before
     assert {"rollback.step_performed:1", "rollback.step_done:2", "rollback.finished:1"} <= set(moments)
 
-    for moment in tried(moments, most):
+    # Batches have tests of their own.
+    own = moments if SOAK else [each for each in moments if not each.startswith("batch.")]
+    for moment in faults.spread(own, TRIED):
         with clone(engine_url) as copy:
             bench.run(copy, *RUN, expected=KILLED, CHATCTL_FAIL_POINT=moment)
             again = bench.run(copy, *RUN)
             assert again["data"]["ok"], (moment, again["data"]["checks"])
-            assert legacy_state(copy) == before, moment
+            assert state(copy) == before, moment
             assert bench.run(copy, *RUN)["data"]["to"] is None
-    _log.info("%s: killed at %s moments", engine_url[:10], len(tried(moments, most)))
+    _log.info("%s: %s", engine_url[:10], dict(faults.counted))
 
 
-@MOST
 @pytest.mark.parametrize(
     "engine_name",
     ["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mariadb", "postgresql"))],
     indirect=True,
 )
 def test_a_rollback_killed_while_it_restores_a_backup_is_finished_by_the_same_command(
-    bench: Bench, engine_url: str, most: int
+    bench: Bench, engine_url: str, faults: Faults
 ) -> None:
     before = _needs_its_backup(bench, engine_url)
     with clone(engine_url) as copy:
         moments = bench.moments(copy)
-        assert legacy_state(copy) == before
+        assert state(copy) == before
     taken = set(bench.store.iterdir())
 
-    for moment in tried([each for each in moments if each.startswith(("restore.", "rollback.", "backup."))], most):
+    own = [each for each in moments if each.startswith(("restore.", "rollback.", "backup."))]
+    for moment in faults.spread(own, TRIED):
         with clone(engine_url) as copy:
             bench.run(copy, *RUN, expected=KILLED, CHATCTL_FAIL_POINT=moment)
             if _marked(copy):
                 bench.run(copy, "backup", "create", expected=6)
             again = bench.run(copy, *RUN)
             assert again["data"]["ok"], (moment, again["data"]["checks"])
-            assert legacy_state(copy) == before, moment
+            assert state(copy) == before, moment
         for folder in set(bench.store.iterdir()) - taken:
             shutil.rmtree(folder)
 
@@ -149,7 +124,7 @@ def test_control_without_the_mark_a_killed_restore_is_not_taken_up_again(bench: 
 def _needs_its_backup(bench: Bench, url: str) -> tuple[dict[str, list[str]], dict[str, str]]:
     """A database with a purge that archived nothing; what it was before."""
     make_legacy(url, "mentor")
-    before = legacy_state(url)
+    before = state(url)
     taken = bench.run(url, "backup", "create")["data"]["id"]
     assert taken
     bench.run(url, "migrate", "--yes")

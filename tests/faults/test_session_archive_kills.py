@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.support.creators import GENERAL, PROJECTS, draft, high_water, opened_database, stores
+from tests.support.faults import KILLED, Faults, moments_in
 from tests.support.migrated import Migrated
 from tests.support.zygote import Zygote
 
@@ -29,11 +28,10 @@ from chatctl.stores.sql.session_archive import SessionArchive
 log = logging.getLogger(__name__)
 
 LAYOUT = load_layout("simorgh")
-KILLED = 137
 THERE = ("sessions", "archive", "--idle", "30d")
 BACK = ("sessions", "archive", "--restore")
-#: How many moments are tried each way, evenly spread; `make soak` tries each one.
-TRIED = 10_000 if os.environ.get("CHATCTL_SOAK") else 3
+#: How many moments are tried each way, where not each one is.
+TRIED = 3
 
 
 @dataclass
@@ -83,18 +81,7 @@ class Bench:
         """Every moment that the command passes."""
         trace = folder / command[-1]
         assert self.run(command, CHATCTL_FAIL_POINT_TRACE=str(trace)) == 0
-        seen: Counter[str] = Counter()
-        found = []
-        for name in trace.read_text().split():
-            seen[name] += 1
-            found.append(f"{name}:{seen[name]}")
-        return found
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
+        return moments_in(trace)
 
 
 @pytest.fixture
@@ -110,34 +97,28 @@ def bench(zygote: Zygote, engine_url: str, redis_url: str) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
-def test_a_kill_at_any_step_loses_and_doubles_nothing(bench: Bench, tmp_path: Path) -> None:
+def test_a_kill_at_any_step_loses_and_doubles_nothing(bench: Bench, tmp_path: Path, faults: Faults) -> None:
     bench.fill(6)
     before = bench.everything()
     every = {command: bench.moments(command, tmp_path) for command in (THERE, BACK)}
     assert {"archive.saved:1", "archive.before-withdraw:6"} <= set(every[THERE])
     assert {"restore.restored:6", "restore.before-remove:1"} <= set(every[BACK])
-    for moments in zip_longest(*(_spread(found) for found in every.values())):
+    for moments in zip_longest(*(faults.spread(found, TRIED) for found in every.values())):
         for command, moment, left, archived in zip((THERE, BACK), moments, ({}, before), (6, 0), strict=True):
             if moment is not None:
                 assert bench.run(command, CHATCTL_FAIL_POINT=moment) == KILLED, moment
                 bench.assert_nothing_is_lost()
             assert bench.run(command) == 0, moment
             assert (bench.everything(), len(bench.archive.ids())) == (left, archived), moment
-    log.info("killed at %s", {command[2]: len(_spread(found)) for command, found in every.items()})
-
-
-def _spread(moments: list[str]) -> list[str]:
-    return moments[:: max(1, len(moments) // TRIED)]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_kills_at_random_while_ten_thousand_sessions_move_lose_and_double_nothing(bench: Bench) -> None:
+def test_kills_at_random_while_ten_thousand_sessions_move_lose_and_double_nothing(bench: Bench, faults: Faults) -> None:
     bench.fill(10_000)
     before = bench.everything()
-    seed = random.randrange(1 << 32)
-    log.info("seed %d", seed)
-    kills = {command: _kill_until_done(bench, command, random.Random(seed)) for command in (THERE, BACK)}
+    kills = {command: _kill_until_done(bench, command, faults.chance) for command in (THERE, BACK)}
+    faults.count("kills at random", sum(kills.values()))
     log.info("10,000 sessions moved there under %d kills, and back under %d", kills[THERE], kills[BACK])
     assert (bench.everything(), bench.archive.ids()) == (before, [])
 

@@ -28,12 +28,6 @@ Migrate = Callable[..., Completed]
 
 
 @pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def mariadb() -> Iterator[tuple[str, StatementsSent]]:
     with own_server("mysql", MariaDBStatements.SETTINGS) as server:
         assert isinstance(server, MariaDBServer)

@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from chatctl.stores.sql.database import Database
+from chatctl.stores.sql.inspection import take_snapshot
 
 
 @contextmanager
@@ -62,6 +63,16 @@ def content(url: str) -> dict[str, list[str]]:
         with database.connect() as connection:
             names = [name for name in sa.inspect(connection).get_table_names() if not name.startswith("chatctl_")]
             return {name: sorted(str(row) for row in _rows(connection, name)) for name in names}
+    finally:
+        database.close()
+
+
+def state(url: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Rows and schema, but for chatctl's own tables."""
+    database = Database(url)
+    try:
+        with database.connect() as connection:
+            return content(url), take_snapshot(connection)
     finally:
         database.close()
 

@@ -53,7 +53,7 @@ def doctor(
         from chatctl.services.doctor import grants as service
 
         settings, given = wiring.settings, wiring.settings.permissions_database
-        permissions = wiring.database_at(given.reveal(), True) if given else None
+        permissions = wiring.database_at(given.reveal(), read_only=True) if given else None
         ground = service.Ground(wiring.database(read_only=True), permissions, wiring.layout, settings.journal_schema)
         return service.grants(ground, account, groups or ())
 

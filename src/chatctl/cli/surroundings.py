@@ -26,7 +26,7 @@ def surroundings(wiring: Wiring, replica_url: str | None, env_file: Path) -> Sur
         redis=None if unused else cache(lambda: wiring.redis_at(settings.redis.url.reveal())),
         repository=cache(wiring.repository),
         permissions=lambda: wiring.permission_source,
-        replica=cache(partial(wiring.database_at, replica_url, True)) if replica_url else None,
+        replica=cache(partial(wiring.database_at, replica_url, read_only=True)) if replica_url else None,
         environ=os.environ,
         cwd=Path.cwd(),
         env_file=env_file,
