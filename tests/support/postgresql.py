@@ -76,6 +76,9 @@ class PostgreSQLServer(Server):
                 "--no-sync",
             ]
         )
+        # Hosts that are linked with this one may come in where it listens to them.
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
 
     def _command(self) -> list[str]:
         settings = {"unix_socket_directories": str(self.folder), **DEFAULTS, **self.settings}

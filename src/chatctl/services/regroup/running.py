@@ -21,6 +21,7 @@ from chatctl.services.regroup.driving import Crew, Driver, stopwatch
 from chatctl.services.regroup.mapping import load_mapping
 from chatctl.services.regroup.planning import check_fresh, make_plan
 from chatctl.services.regroup.target import KIND, RegroupTarget
+from chatctl.stores.sql.batches.patience import patiently
 from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.locks import RunLock
 from chatctl.stores.sql.regroup import Scheme, WorkTables
@@ -176,8 +177,13 @@ def _take_up(target: RegroupTarget, run: Run) -> _Work:
     scheme = scheme_of(target, run)
     tables = target.work_tables(run, scheme)
     tables.create(target.database)
+    # A worker that was cut off keeps the run's row until the server ends its session.
+    return _Work(patiently(lambda: _resumed(target, run)), scheme, tables)
+
+
+def _resumed(target: RegroupTarget, run: Run) -> Run:
     with target.database.begin() as connection:
-        return _Work(target.journal.runs.resume(connection, run), scheme, tables)
+        return target.journal.runs.resume(connection, run)
 
 
 def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool) -> Result:

@@ -14,7 +14,7 @@ from chatctl.errors import DatabaseError, RetryableError
 from chatctl.observe.fail_points import fail_point
 from chatctl.stores.sql.batches.pace import Pace
 from chatctl.stores.sql.batches.patience import patiently, retrying
-from chatctl.stores.sql.batches.ranges import Range, Ranges, RangeTakenOverError, worker_name
+from chatctl.stores.sql.batches.ranges import LEASE_SECONDS, Range, Ranges, RangeTakenOverError, worker_name
 from chatctl.stores.sql.batches.work import BatchOutcome, Position, SettingAside, Work
 from chatctl.stores.sql.journal import Journal
 
@@ -154,6 +154,7 @@ class BatchRunner:
     def _commit_batch(self, claimed: Range, work: Batch, token: str) -> tuple[Range, bool]:
         started = time.monotonic()
         with self._database.begin() as connection:
+            self._database.dialect.limit_idleness(connection, LEASE_SECONDS)
             if self._guard is not None:
                 self._guard(connection)
             outcome = work(connection, claimed.bounds, claimed.position, self._pace.size)

@@ -291,6 +291,13 @@ class Dialect(ABC):
         """Inside, rows of `parent` are deleted whose children by `joins` are gone: an engine needn't look for them."""
         return nullcontext()
 
+    def limit_idleness(self, connection: sa.Connection, seconds: int) -> None:
+        """Has the server end this transaction where its client says nothing for so long, if the server can.
+
+        It isn't told that a client's host was cut off, and would keep the transaction's locks for hours.
+        """
+        return None
+
     def prefer_indexes(self, connection: sa.Connection) -> None:
         """Tells the planner, for this transaction, that few rows of large tables are wanted."""
         return None

@@ -18,6 +18,10 @@ class MariaDB(MySQL):
     manners = MariaDBManners()
     _foreign_keys = "INNODB_SYS_FOREIGN"
 
+    def limit_idleness(self, connection: sa.Connection, seconds: int) -> None:
+        """idle_transaction_timeout."""
+        connection.exec_driver_sql(f"SET SESSION idle_transaction_timeout = {seconds}")
+
     def gauge(self) -> Gauge:
         """Told by what the server refuses."""
         return MariaDBGauge()

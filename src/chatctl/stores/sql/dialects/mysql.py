@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -44,6 +45,10 @@ _DISK_FULL = re.compile(r"\b(?:errno|error):? (?:28|135)\b|No space left on devi
 
 _STRICT = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
+#: A server's host that is gone without a word is found out within a minute, also by who waits for an answer. The driver
+#: has the kernel ask, but not how often, which is every two hours.
+_KEEPALIVES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
 #: An UPDATE counts the rows that it found, not those that it changed. SQLAlchemy asks for it too, but `client_flag`
 #: in connect_args takes the place of its own.
 FOUND_ROWS = CLIENT.FOUND_ROWS
@@ -77,10 +82,11 @@ class MySQL(Dialect):
         }
 
     def instrument(self, engine: sa.Engine, *, read_only: bool) -> None:
-        """UTC and strict values; a read-only session refuses writes by the server's own word."""
+        """UTC, keepalives and strict values; a read-only session refuses writes by the server's own word."""
 
         @sa.event.listens_for(engine, "connect")
         def configure(connection: Any, record: object) -> None:
+            _keep_alive(connection._sock)
             with connection.cursor() as cursor:
                 # Notes off: what LOAD DATA counts as a warning is then a row that it left out or changed.
                 cursor.execute(f"SET SESSION time_zone = '+00:00', sql_mode = '{_STRICT}', sql_notes = 0")
@@ -238,6 +244,15 @@ class MySQL(Dialect):
             same = [earlier == kept for earlier, kept in zip(columns[:depth], values[:depth], strict=True)]
             choices.append(sa.and_(*same, column > value))
         return sa.or_(*choices)
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    if connected.family == getattr(socket, "AF_UNIX", None):
+        return
+    for name, value in _KEEPALIVES.items():
+        # Not every system has all of them.
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _quoted(name: str) -> str:

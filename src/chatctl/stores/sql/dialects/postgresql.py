@@ -29,6 +29,7 @@ _BY_STATE: dict[str, type[errors.ChatctlError]] = {
     "23": errors.RowRefusedError,
     "23505": errors.RepeatedKeyError,
     "25006": errors.ReadOnlyError,
+    "25P03": errors.ConnectionLostError,
     "28": errors.AccessDeniedError,
     "3D000": errors.CannotConnectError,
     "40": errors.RetryableError,
@@ -42,6 +43,9 @@ _BY_STATE: dict[str, type[errors.ChatctlError]] = {
     "57P": errors.ConnectionLostError,
     "58030": errors.DiskFullError,
 }
+
+#: A server's host that is gone without a word is found out within a minute, also by who waits for an answer.
+_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _PRISMA_PARAMETERS = ("schema", "connection_limit", "pool_timeout", "pgbouncer")
 
@@ -69,7 +73,7 @@ class PostgreSQL(Dialect):
                 "connect_timeout": 10,
                 "application_name": "chatctl",
                 "options": " ".join(settings),
-                "keepalives_idle": 30,
+                **_KEEPALIVES,
                 # A pooler in transaction mode hands the next transaction to another server connection.
                 "prepare_threshold": None,
             },
@@ -208,6 +212,10 @@ class PostgreSQL(Dialect):
         texts = [sa.func.coalesce(sa.cast(column, sa.Text), "\x01") for column in columns]
         hashed = sa.func.hashtextextended(sa.func.concat_ws("\x1f", *texts), 0, type_=sa.BigInteger())
         return hashed.bitwise_and(0xFFFFFFFF)
+
+    def limit_idleness(self, connection: sa.Connection, seconds: int) -> None:
+        """idle_in_transaction_session_timeout."""
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'")
 
     def prefer_indexes(self, connection: sa.Connection) -> None:
         """Nested loops over indexes: the planner's guesses lag behind tables that a run has just filled."""
