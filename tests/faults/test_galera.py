@@ -85,10 +85,10 @@ def on_each(run_cli: Cli, urls: list[str], *words: str, copies: int = 1) -> list
 def test_of_those_who_start_on_every_node_at_once_one_applies(urls: list[str], run_cli: Cli) -> None:
     make_legacy(urls[0], "mentor")
 
-    ended = on_each(run_cli, urls, "--verbose", "migrate", "up", copies=2)
+    ended = on_each(run_cli, urls, "migrate", "up", copies=2)
 
     assert {code for code, _ in ended} <= {0, LOCKED}, ended
-    assert sum("Applied 2 revisions" in said or code == 0 for code, said in ended) >= 1
+    assert 0 in {code for code, _ in ended}
     for url in urls:
         assert run_cli("migrate", "check", env={"CHATCTL_DATABASE": url}).exit_code == 0
 

@@ -129,6 +129,10 @@ class Dialect(ABC):
         """
         raise NotImplementedError
 
+    def locks_hold_everywhere(self, connection: sa.Connection) -> bool:
+        """Whether a lock by `try_lock` keeps everybody out: also those who write by way of another node."""
+        return True
+
     # --- what is there --------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -125,6 +125,11 @@ class MySQL(Dialect):
         """RELEASE_LOCK."""
         connection.execute(sa.text("SELECT RELEASE_LOCK(LEFT(CONCAT(:n, '.', DATABASE()), 64))"), {"n": name})
 
+    def locks_hold_everywhere(self, connection: sa.Connection) -> bool:
+        """Not in a Galera cluster, whose nodes know their own locks alone."""
+        found = connection.exec_driver_sql("SHOW VARIABLES LIKE 'wsrep_on'").first()
+        return found is None or str(found[1]).upper() != "ON"
+
     def scratch_copy(
         self, connection: sa.Connection, script: Sequence[str] | None = None
     ) -> AbstractContextManager[Scratch]:

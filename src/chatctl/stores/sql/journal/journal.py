@@ -102,6 +102,13 @@ class Journal:
             try:
                 self._make(connection, revisions)
                 connection.commit()
+            except Exception as problem:
+                connection.rollback()
+                if self.database.dialect.locks_hold_everywhere(connection):
+                    raise
+                raise LockedError(
+                    "Another chatctl makes the journal's tables by way of another node.", hint="Run it again."
+                ) from problem
             finally:
                 connection.rollback()
                 self.database.dialect.unlock(connection, _MAKING_LOCK)
