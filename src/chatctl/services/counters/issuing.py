@@ -82,12 +82,12 @@ class Issuer:
         return self._high_water.mark(scope, attempt.number, attempt.fence, counted)
 
     def _take_over(self, scope: Scope) -> None:
-        evidence = self._evidence(scope)
         with self._high_water.turn(scope) as turn:
             if turn.fence and self._counters.counted(scope, turn.fence) is not None:
                 return  # somebody else has just done it
             fence = uuid.uuid4().hex
-            number = self._counters.take_over(scope, fence, max(turn.issued, evidence))
+            # Within the turn: of many who find the fence down one looks through Redis, not each of them.
+            number = self._counters.take_over(scope, fence, max(turn.issued, self._evidence(scope)))
             if number is None:
                 raise _unusable(scope)
             fail_point("session.fenced")
