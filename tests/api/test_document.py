@@ -20,7 +20,8 @@ def explore(api: Api, folder: Path, examples: int, phases: str, seconds: float |
     """Runs schemathesis' own command line, as a user of it would; its report. Each of the phases must have run."""
     admin = api.token(api.account(f"explorer-{folder.name}-{phases[:8]}", "admin"), "admin")
     command = [
-        sys.executable, "-m", "schemathesis.cli", "run", f"{api.url}/openapi.json",
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(Path(__file__).with_name("schemathesis.toml")),
+        "run", f"{api.url}/openapi.json",
         "--header", f"Authorization: Bearer {admin}",
         "--checks", "all", "--max-examples", str(examples), "--phases", phases,
         *(["--max-time", str(int(seconds))] if seconds else []),

@@ -163,6 +163,22 @@ def test_a_title_comes_from_the_model_or_else_from_the_text(api: Api, model: Mod
     assert web.post(f"/api/chats/{chat}/generate-title", data=form).json()["title"] == "How do I configure panel X"
 
 
+def test_a_message_that_says_nothing_leaves_a_session_the_name_it_began_with(api: Api, model: ModelServer) -> None:
+    web = api.client("mia")
+    chat = web.post("/api/chats", json={}).json()["chat"]["chat_id"]
+    model.status = 500
+    answer = web.post(f"/api/chats/{chat}/generate-title", data={"first_message": "\x80"})
+    assert (answer.status_code, answer.json()["title"]) == (200, "New conversation")
+
+
+def test_a_count_of_tokens_may_be_written_with_a_zero_fraction(api: Api) -> None:
+    web = api.client("mia")
+    chat = web.post("/chat/chats", json={}).json()["id"]
+    for tokens, status in ((5.0, 201), (5.5, 400), ("5", 400)):
+        message = {"role": "user", "content": "x", "tokens": tokens}
+        assert web.post(f"/chat/chats/{chat}/messages", json=message).status_code == status
+
+
 def test_an_answer_comes_as_it_is_written_and_is_stored_whole(api: Api, model: ModelServer) -> None:
     model.text = "one two three"
     web = api.client("mia")

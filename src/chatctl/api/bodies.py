@@ -11,18 +11,26 @@ from urllib.parse import parse_qsl
 import pydantic_core
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
 from chatctl.api.problems import Problem, explain
 
 M = TypeVar("M", bound="Body")
 
 #: PostgreSQL keeps no NUL in a text.
-_PATTERN = r"^[^\x00]*$"
-Text = Annotated[str, StringConstraints(pattern=_PATTERN)]
-Words = Annotated[str, StringConstraints(pattern=_PATTERN, min_length=1)]
-Identifier = Annotated[str, StringConstraints(pattern=_PATTERN, min_length=1, max_length=255)]
-Title = Annotated[str, StringConstraints(pattern=_PATTERN, max_length=255)]
+TEXT_PATTERN = r"^[^\x00]*$"
+Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN)]
+Words = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1)]
+Identifier = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=255)]
+Title = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, max_length=255)]
+
+
+def _integral(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: JSON knows one kind of number, and by JSON Schema 5.0 is as whole as 5.
+Whole = Annotated[int, BeforeValidator(_integral)]
 
 
 def _finite(value: dict[str, Any]) -> dict[str, Any]:

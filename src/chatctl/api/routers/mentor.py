@@ -10,7 +10,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 
-from chatctl.api.bodies import Body, Identifier, JsonObject, Title, Words, body_of, reply
+from chatctl.api.bodies import TEXT_PATTERN, Body, Identifier, JsonObject, Title, Whole, Words, body_of, reply
 from chatctl.api.documents import leads_to, responses, takes
 from chatctl.api.events import event
 from chatctl.api.parts import parts_of
@@ -49,7 +49,7 @@ class NewMessage(Body):
     content: Words
     prompt: Words | None = None
     model: Identifier | None = None
-    tokens: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    tokens: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
     metadata: JsonObject | None = None
 
 
@@ -84,7 +84,7 @@ async def create_chat(request: Request) -> Response:
 @router.get("/chat/chats", responses=_ANSWERS)
 async def list_chats(
     request: Request,
-    mentor_id: Annotated[str | None, Query(alias="mentorId", max_length=255)] = None,
+    mentor_id: Annotated[str | None, Query(alias="mentorId", max_length=255, pattern=TEXT_PATTERN)] = None,
     is_active: Annotated[bool, Query(alias="isActive")] = True,
     limit: Limit = 50,
     offset: Offset = 0,

@@ -8,7 +8,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
-from chatctl.api.bodies import Body, Identifier, Text, Title, Words, body_of, form_of, reply, validated
+from chatctl.api.bodies import TEXT_PATTERN, Body, Identifier, Text, Title, Words, body_of, form_of, reply, validated
 from chatctl.api.checks import NOT_CONFIGURED
 from chatctl.api.documents import PUBLIC, leads_to, responses, takes, takes_form
 from chatctl.api.parts import parts_of
@@ -159,7 +159,9 @@ async def share(request: Request, chat_id: str) -> Response:
 async def list_of_user(
     request: Request,
     user_id: str,
-    project: Annotated[str | None, Query(alias="project_number", min_length=1, max_length=255)] = None,
+    project: Annotated[
+        str | None, Query(alias="project_number", min_length=1, max_length=255, pattern=TEXT_PATTERN)
+    ] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Response:

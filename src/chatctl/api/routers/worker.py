@@ -8,7 +8,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
-from chatctl.api.bodies import Body, Identifier, Text, body_of, reply
+from chatctl.api.bodies import TEXT_PATTERN, Body, Identifier, Text, body_of, reply
 from chatctl.api.documents import leads_to, responses, takes
 from chatctl.api.parts import Parts, parts_of
 from chatctl.api.problems import Problem
@@ -20,7 +20,7 @@ router = system_router("worker")
 _ANSWERS = responses(400, 401, 403, 404, 413, 429, 500, 503)
 DEFAULT_ACCOUNT = "default"
 
-Account = Annotated[str | None, Query(alias="accountId", min_length=1, max_length=255)]
+Account = Annotated[str | None, Query(alias="accountId", min_length=1, max_length=255, pattern=TEXT_PATTERN)]
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 

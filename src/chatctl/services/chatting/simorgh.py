@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from chatctl.domain.result import Result
 from chatctl.domain.session_ids import LegacyId, SessionId, parse_session
-from chatctl.domain.sessions import StoredSession, iso
-from chatctl.errors import AccessRefusedError, InvalidIdError, NotFoundError, RetryableError, UsageError
+from chatctl.domain.sessions import FIRST_NAME, StoredSession, iso
+from chatctl.errors import AccessRefusedError, InvalidIdError, NotFoundError, RetryableError
 from chatctl.services.counters.issuing import Issuer
 from chatctl.services.permissions.probing import Prober
 from chatctl.services.sessions import changing, creating, reading
@@ -92,11 +92,8 @@ class Simorgh:
         return {"chat_id": chat, **fields}
 
     def title(self, user: str | None, chat: str, first_message: str) -> dict[str, Any]:
-        """Names a session after its first message."""
-        name = self._titler(first_message)
-        if not name:
-            raise UsageError("There is nothing in the message to make a title of.")
-        return self.change(user, chat, {"chat_name": name})
+        """Names a session after its first message; one that says nothing leaves it the name that it began with."""
+        return self.change(user, chat, {"chat_name": self._titler(first_message) or FIRST_NAME})
 
     def delete(self, user: str | None, chat: str) -> None:
         """Deletes one of the user's own sessions with its history. Its number is not given out again."""
