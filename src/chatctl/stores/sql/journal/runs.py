@@ -163,7 +163,10 @@ class Runs:
         query = sa.select(self._table.c.status).where(self._table.c.id == run_id).with_for_update(read=True)
         status = RunStatus(connection.scalars(query).one())
         if not status.unfinished:
-            raise InterruptedRunError(f"Run {run_id} is {status.value}: nothing more is done in it.")
+            raise InterruptedRunError(
+                f"Run {run_id} is {status.value}: nothing more is done in it.",
+                hint=f"chatctl runs show {run_id} says how it came out.",
+            )
 
     def unfinished(self, connection: sa.Connection, kind: str, layout: str, scope: str) -> Run | None:
         """The newest unfinished run of that kind on that scope, if there is one."""
