@@ -60,7 +60,10 @@ def test_every_masters_keys_come_back_to_their_slots(site: Site, cluster: RedisC
     before = content(cluster)
     assert all(node.connect().dbsize() > 10 for node in cluster.nodes)
 
-    created = site("create", "--drill", "--pause-writes", "200")
+    with cluster.nodes[0].connect() as client:
+        version = int(client.info("server")["redis_version"].partition(".")[0])
+    # Where there is no other, the one that a package brings is older than pausing needs.
+    created = site("create", "--drill", *(("--pause-writes", "200") if version >= 7 else ()))
     counters = {f"general:{month}": 5 + month % 100 for month in range(202501, 202513)}
     assert (created["redis"]["keys"], created["redis"]["counters"]) == (len(before), counters)
     assert created["drill"]["ok"], created["drill"]["checks"]

@@ -82,12 +82,15 @@ class Issuer:
         return self._high_water.mark(scope, attempt.number, attempt.fence, counted)
 
     def _take_over(self, scope: Scope) -> None:
+        archived = self._archived(scope)
         with self._high_water.turn(scope) as turn:
             if turn.fence and self._counters.counted(scope, turn.fence) is not None:
                 return  # somebody else has just done it
             fence = uuid.uuid4().hex
-            # Within the turn: of many who find the fence down one looks through Redis, not each of them.
-            number = self._counters.take_over(scope, fence, max(turn.issued, self._evidence(scope)))
+            # Within the turn: of many who find the fence down one looks through Redis, not each of them. What leaves
+            # it for an archive is marked first, and waits for the turn to end.
+            known = max(turn.issued, archived, self._counters.highest_in_redis(scope))
+            number = self._counters.take_over(scope, fence, known)
             if number is None:
                 raise _unusable(scope)
             fail_point("session.fenced")
@@ -95,13 +98,13 @@ class Issuer:
 
     def _raise_above(self, scope: Scope, taken: int) -> None:
         """A record with the next number is there already: the counter fell behind what others issued."""
-        highest = max(taken, self._evidence(scope), self._high_water.issued().get(scope.name, 0))
+        known = max(self._archived(scope), self._counters.highest_in_redis(scope))
+        highest = max(taken, known, self._high_water.issued().get(scope.name, 0))
         if self._counters.raise_to(scope, highest) is None:
             raise _unusable(scope)
 
-    def _evidence(self, scope: Scope) -> int:
-        archived = [archive.highest(scope) for archive in self._archives]
-        return max(self._counters.highest_in_redis(scope), *archived, 0)
+    def _archived(self, scope: Scope) -> int:
+        return max((archive.highest(scope) for archive in self._archives), default=0)
 
 
 def _unusable(scope: Scope, attempt: Attempt | None = None) -> IntegrityError:
