@@ -99,5 +99,8 @@ def test_a_run_that_follows_moves_what_arrives_until_it_is_stopped(
 
     assert (stopped.outcome, stopped.data["messages_moved"]) == (Outcome.INTERRUPTED, 3)
     assert seen == [1, 2]
+    # What arrives when nobody looks: that the last look had found nothing says nothing of it.
+    mentored.fill([Message("id0004", "u1", "m1", START + timedelta(minutes=2))])
     assert mentored.regroup().run_id == stopped.run_id
+    assert mentored.partition() == {frozenset({"id0001", "id0002", "id0004"}), frozenset({"id0003"})}
     assert [check for check in mentored.verify().data["checks"] if not check["ok"]] == []

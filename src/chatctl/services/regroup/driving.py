@@ -96,9 +96,13 @@ class Driver:
             if not self._gate():
                 return False
             time.sleep(_WAIT_SECONDS)
+        self.forget_fruitless(phase)
+        return True
+
+    def forget_fruitless(self, phase: Phase) -> None:
+        """Lets `phase`, which found nothing, begin anew."""
         with self._database.begin() as connection:
             self._ranges.forget_fruitless(connection, self._number(phase))
-        return True
 
     def _number(self, phase: Phase) -> str:
         return f"{self._run.id}/{phase.round}{phase.name}"

@@ -83,7 +83,8 @@ def start(
         else:
             work = _begin(target, grouping, saved_plan, take_backup)
         load_mapping(target, work.run, work.scheme, mapping)
-        return _go_on(target, work, replace(crew, guard=lock.check), resumed=unfinished is not None)
+        resumed = unfinished is not None
+        return _go_on(target, work, replace(crew, guard=lock.check), resumed=resumed, look_again=resumed)
 
 
 def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
@@ -186,12 +187,12 @@ def _resumed(target: RegroupTarget, run: Run) -> Run:
         return target.journal.runs.resume(connection, run)
 
 
-def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool) -> Result:
+def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool, look_again: bool = False) -> Result:
     driver = Driver(target, work.run, crew)
     with ExitStack() as stack:
         taken = stack.enter_context(stopwatch())
         try:
-            passes = _passes(driver, work, follow=crew.follow)
+            passes = _passes(driver, work, follow=crew.follow, look_again=look_again)
         except ChatctlError as problem:
             _record(target, work.run, RunStatus.INTERRUPTED, driver, str(problem))
             raise
@@ -221,10 +222,11 @@ def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool) -> 
     return Result(data, outcome, work.run.id, tuple(warnings), reading.complaint(work.run.id, aside))
 
 
-def _passes(driver: Driver, work: _Work, *, follow: bool) -> int | None:
+def _passes(driver: Driver, work: _Work, *, follow: bool, look_again: bool) -> int | None:
     """How many passes it took until none was left to move; None where a stop came first.
 
-    With `follow` there is no last one: what arrives is taken until a stop comes.
+    With `follow` there is no last one: what arrives is taken until a stop comes. With `look_again` a look that had
+    found nothing before the run was held up is no proof any more.
     """
     again_from = work.run.totals.get("again_from", 1)
     for number in itertools.count(1):
@@ -232,6 +234,10 @@ def _passes(driver: Driver, work: _Work, *, follow: bool) -> int | None:
         if number > again_from and not follow and driver.all_are_linked(work.scheme):
             return number
         looked = driver.phase(look)
+        if looked is not None and looked.rows == 0 and look_again:
+            look_again = False
+            driver.forget_fruitless(look)
+            looked = driver.phase(look)
         while looked is not None and looked.rows == 0 and follow:
             looked = driver.phase(look) if driver.pause(FOLLOW_SECONDS, look) else None
         if looked is None:
