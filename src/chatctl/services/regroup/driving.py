@@ -99,6 +99,11 @@ class Driver:
         self.forget_fruitless(phase)
         return True
 
+    def is_done(self, phase: Phase) -> bool:
+        """Whether the phase came to its end before, in this attempt or in an earlier one."""
+        _, batches, still_open, _ = self._totals(self._number(phase))
+        return batches > 0 and still_open == 0
+
     def forget_fruitless(self, phase: Phase) -> None:
         """Lets `phase`, which found nothing, begin anew."""
         with self._database.begin() as connection:

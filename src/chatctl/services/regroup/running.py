@@ -192,11 +192,12 @@ def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool, loo
     with ExitStack() as stack:
         taken = stack.enter_context(stopwatch())
         try:
-            passes = _passes(driver, work, follow=crew.follow, look_again=look_again)
+            ending = _passes(driver, work, follow=crew.follow, look_again=look_again)
         except ChatctlError as problem:
             _record(target, work.run, RunStatus.INTERRUPTED, driver, str(problem))
             raise
-    if passes is not None:
+    passes = ending.passes if ending is not None else None
+    if ending is not None:
         work.tables.drop_spine(target.database)
     aside = reading.aside(target.database, work.tables) if passes is not None else []
     status = RunStatus.INTERRUPTED if passes is None else RunStatus.PARTIAL if aside else RunStatus.DONE
@@ -209,7 +210,7 @@ def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool, loo
         "options": work.run.options,
     }
     warnings = []
-    if passes is not None and passes >= work.run.totals.get("again_from", 1) + MOST_PASSES - 1:
+    if ending is not None and ending.given_up:
         warnings.append(
             Notice(
                 "still_arriving",
@@ -222,17 +223,28 @@ def _go_on(target: RegroupTarget, work: _Work, crew: Crew, *, resumed: bool, loo
     return Result(data, outcome, work.run.id, tuple(warnings), reading.complaint(work.run.id, aside))
 
 
-def _passes(driver: Driver, work: _Work, *, follow: bool, look_again: bool) -> int | None:
-    """How many passes it took until none was left to move; None where a stop came first.
+@dataclass(frozen=True)
+class _Ending:
+    """How many passes a run took until nothing was left to move, or until it had tried often enough."""
+
+    passes: int
+    given_up: bool = False
+
+
+def _passes(driver: Driver, work: _Work, *, follow: bool, look_again: bool) -> _Ending | None:
+    """Goes through the messages until none is left to move; None where a stop came first.
 
     With `follow` there is no last one: what arrives is taken until a stop comes. With `look_again` a look that had
     found nothing before the run was held up is no proof any more.
     """
     again_from = work.run.totals.get("again_from", 1)
+    passes_left = MOST_PASSES
     for number in itertools.count(1):
         look, *rest = _phases(work, number)
         if number > again_from and not follow and driver.all_are_linked(work.scheme):
-            return number
+            return _Ending(number)
+        # A run that followed the application has made any number of them before.
+        passes_left -= not driver.is_done(look)
         looked = driver.phase(look)
         if looked is not None and looked.rows == 0 and look_again:
             look_again = False
@@ -243,12 +255,12 @@ def _passes(driver: Driver, work: _Work, *, follow: bool, look_again: bool) -> i
         if looked is None:
             return None
         if looked.rows == 0 and number >= again_from:
-            return number
+            return _Ending(number)
         for phase in rest if looked.rows else ():
             if driver.phase(phase, looked.rows if phase.unit == look.unit else None) is None:
                 return None
-        if number >= again_from + MOST_PASSES - 1 and not follow:
-            return number
+        if passes_left <= 0 and not follow:
+            return _Ending(number, given_up=True)
     return None
 
 
