@@ -174,10 +174,9 @@ def test_the_application_hardly_notices(run_cli: Cli, engine_url: str, gap: str,
         mentored.database.dialect.name, gap, "spared" if spared else "plain", quiet, busy, busy / quiet, slowest * 1000,
     )  # fmt: skip
     log.warning(
-        "%d messages moved in %.0f s and %d passes; of %d written meanwhile %d were left to a second run",
-        first["data"]["messages_moved"], first["data"]["seconds"], first["data"]["passes"],
+        "of %d written meanwhile %d were left to a second run",
         len(application.done) - before, rest["data"]["messages_moved"],
     )  # fmt: skip
     mentored.close()
-    if not mentored.database.dialect.in_process:
+    if not (follows or mentored.database.dialect.in_process):
         assert busy < 2 * quiet
