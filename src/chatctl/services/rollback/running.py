@@ -130,8 +130,9 @@ class _Rollback:
                 self._attendance.progress.note(step.what)
                 performer.perform(step)
                 performer.done(number)
-                # What its connections have kept in memory would be carried along by every later step.
-                self._database.close()
+                if self._database.dialect.in_process:
+                    # What its connections have kept in memory would be carried along by every later step.
+                    self._database.close()
                 fail_point("rollback.step_done")
             checks = verify(self._target, self._plan, performer.totals)
         except BaseException as problem:
