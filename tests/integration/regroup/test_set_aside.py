@@ -72,8 +72,9 @@ def test_a_refused_message_is_set_aside_named_and_moved_when_it_may_be(mentored:
         running.retry(mentored.target, result.run_id or "", crew())
 
 
+@pytest.mark.parametrize("by_its_id", [False, True])
 def test_a_run_that_follows_moves_what_arrives_until_it_is_stopped(
-    mentored: Mentored, monkeypatch: pytest.MonkeyPatch
+    mentored: Mentored, monkeypatch: pytest.MonkeyPatch, by_its_id: bool
 ) -> None:
     monkeypatch.setattr(running, "FOLLOW_SECONDS", 0.1)
     # It makes more passes than a run may that doesn't follow.
@@ -103,6 +104,7 @@ def test_a_run_that_follows_moves_what_arrives_until_it_is_stopped(
     assert seen == [1, 2]
     # What arrives when nobody looks: that the last look had found nothing says nothing of it.
     mentored.fill([Message("id0004", "u1", "m1", START + timedelta(minutes=2))])
-    assert mentored.regroup().run_id == stopped.run_id
+    finished = running.join(mentored.target, stopped.run_id or "", crew()) if by_its_id else mentored.regroup()
+    assert finished.run_id == stopped.run_id
     assert mentored.partition() == {frozenset({"id0001", "id0002", "id0004"}), frozenset({"id0003"})}
     assert [check for check in mentored.verify().data["checks"] if not check["ok"]] == []

@@ -100,7 +100,9 @@ def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
         # The lock is another's, and may pass to an undo.
         target.journal.runs.require_unfinished(connection, run.id)
 
-    return _go_on(target, work, replace(crew, guard=guard), resumed=True)
+    # One that others are at work on is looked through by them.
+    idle = run.status is not RunStatus.RUNNING
+    return _go_on(target, work, replace(crew, guard=guard), resumed=True, look_again=idle)
 
 
 def retry(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
