@@ -31,12 +31,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.mysql, pytest.mark.timeout(900)]
 def node(provider: Path, others: list[int]) -> tuple[MariaDBServer, int]:
     """A node that joins those at the ports `others`, and its own port for them."""
     port = free_port()
+    provided = {
+        "base_port": port, "gmcast.listen_addr": f"tcp://127.0.0.1:{port}", "ist.recv_addr": f"127.0.0.1:{free_port()}",
+    }  # fmt: skip
     return MariaDBServer(
         {
             "wsrep-on": "ON",
             "wsrep-provider": str(provider),
             "wsrep-cluster-address": f"gcomm://{','.join(f'127.0.0.1:{each}' for each in others)}",
-            "wsrep-provider-options": f"base_port={port};gmcast.listen_addr=tcp://127.0.0.1:{port};ist.recv_addr=127.0.0.1:{free_port()}",
+            "wsrep-provider-options": ";".join(f"{name}={value}" for name, value in provided.items()),
             "wsrep-node-address": f"127.0.0.1:{port}",
             "wsrep-sst-method": "rsync",
             "wsrep-sst-receive-address": f"127.0.0.1:{free_port()}",
