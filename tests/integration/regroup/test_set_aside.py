@@ -72,9 +72,9 @@ def test_a_refused_message_is_set_aside_named_and_moved_when_it_may_be(mentored:
         running.retry(mentored.target, result.run_id or "", crew())
 
 
-@pytest.mark.parametrize("by_its_id", [False, True])
+@pytest.mark.parametrize("again", ["same_command", "by_its_id", "by_its_id_once_killed"])
 def test_a_run_that_follows_moves_what_arrives_until_it_is_stopped(
-    mentored: Mentored, monkeypatch: pytest.MonkeyPatch, by_its_id: bool
+    mentored: Mentored, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     monkeypatch.setattr(running, "FOLLOW_SECONDS", 0.1)
     # It makes more passes than a run may that doesn't follow.
@@ -104,7 +104,12 @@ def test_a_run_that_follows_moves_what_arrives_until_it_is_stopped(
     assert seen == [1, 2]
     # What arrives when nobody looks: that the last look had found nothing says nothing of it.
     mentored.fill([Message("id0004", "u1", "m1", START + timedelta(minutes=2))])
-    finished = running.join(mentored.target, stopped.run_id or "", crew()) if by_its_id else mentored.regroup()
-    assert finished.run_id == stopped.run_id
+    run_id = stopped.run_id or ""
+    if again == "by_its_id_once_killed":
+        with mentored.database.begin() as connection:
+            runs = mentored.target.journal.runs
+            runs.resume(connection, runs.get(connection, run_id))
+    finished = mentored.regroup() if again == "same_command" else running.join(mentored.target, run_id, crew())
+    assert finished.run_id == run_id
     assert mentored.partition() == {frozenset({"id0001", "id0002", "id0004"}), frozenset({"id0003"})}
     assert [check for check in mentored.verify().data["checks"] if not check["ok"]] == []

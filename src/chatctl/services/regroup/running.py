@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from chatctl.domain.grouping import Grouping
 from chatctl.domain.restore_points import KEY, RestorePoint
 from chatctl.domain.result import Notice, Outcome, Result
-from chatctl.errors import ChatctlError, NotFoundError, UnfinishedRunError
+from chatctl.errors import ChatctlError, LockedError, NotFoundError, UnfinishedRunError
 from chatctl.services.regroup import setaside as reading
 from chatctl.services.regroup.driving import Crew, Driver, stopwatch
 from chatctl.services.regroup.mapping import load_mapping
@@ -101,8 +101,17 @@ def join(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
         target.journal.runs.require_unfinished(connection, run.id)
 
     # One that others are at work on is looked through by them.
-    idle = run.status is not RunStatus.RUNNING
+    idle = run.status is not RunStatus.RUNNING or not _is_led(target)
     return _go_on(target, work, replace(crew, guard=guard), resumed=True, look_again=idle)
+
+
+def _is_led(target: RegroupTarget) -> bool:
+    """Whether somebody holds the lock: a killed run is noted as running, too."""
+    try:
+        with RunLock(target.journal, LOCK):
+            return False
+    except LockedError:
+        return True
 
 
 def retry(target: RegroupTarget, run_id: str, crew: Crew) -> Result:
