@@ -112,15 +112,19 @@ def _pause_and_replace(url: str, run_cli: Cli, pause_seconds: float, lease_secon
     assert _everything(url) == before
 
 
+@pytest.mark.parametrize("moved_ms", [pytest.param(0, id="run_out"), pytest.param(7_200_000, id="clock_set_back")])
 @pytest.mark.parametrize("engine_name", SERVERS, indirect=True)
-def test_a_dead_holder_of_another_host_is_replaced_when_its_lease_has_run_out(engine_url: str, run_cli: Cli) -> None:
+def test_a_dead_holder_of_another_host_is_replaced_when_its_lease_has_ended(
+    engine_url: str, run_cli: Cli, moved_ms: int
+) -> None:
     make_legacy(engine_url, "mentor")
     with _holder(engine_url, run_cli, lease_seconds=3) as holder:
         holder.kill()
         holder.communicate()
     database = Database(engine_url)
     with database.begin() as connection:
-        connection.exec_driver_sql("UPDATE chatctl_locks SET host = 'elsewhere' WHERE name = 'schema'")
+        moved = f"host = 'elsewhere', lease_until_ms = lease_until_ms + {moved_ms}"
+        connection.exec_driver_sql(f"UPDATE chatctl_locks SET {moved} WHERE name = 'schema'")
     database.close()
     began = time.monotonic()
     while not _can_be_locked(engine_url):

@@ -113,7 +113,10 @@ def test_a_worker_that_lost_its_range_commits_nothing_more_of_it_and_goes_on_wit
     assert slow.sizes[:3] == [3, 3, 1]
 
 
-def test_a_range_is_left_to_whoever_renews_its_lease_and_taken_over_once_it_has_run_out(made: Bed) -> None:
+@pytest.mark.parametrize(
+    "moved_ms", [pytest.param(-61_000, id="run_out"), pytest.param(3_600_000, id="clock_set_back")]
+)
+def test_a_range_is_left_to_whoever_renews_its_lease_and_taken_over_once_it_has_ended(made: Bed, moved_ms: int) -> None:
     made.share_out(1)
     with made.database.begin() as connection:
         mine = made.ranges.claim(connection, "run", "elsewhere:1:a", alone=False)
@@ -121,12 +124,12 @@ def test_a_range_is_left_to_whoever_renews_its_lease_and_taken_over_once_it_has_
     with made.database.begin() as connection:
         assert made.ranges.claim(connection, "run", "elsewhere:2:b", alone=False) is None
         table = made.journal.tables.ranges
-        connection.execute(table.update().values(lease_until_ms=table.c.lease_until_ms - 61_000))
+        connection.execute(table.update().values(lease_until_ms=table.c.lease_until_ms + moved_ms))
     with made.database.begin() as connection:
         outcome = BatchOutcome(3, {"next": 3}, finished=False)
         mine = made.ranges.advance(connection, mine, outcome, "token", 1)
         assert made.ranges.claim(connection, "run", "elsewhere:2:b", alone=False) is None
-        connection.execute(table.update().values(lease_until_ms=table.c.lease_until_ms - 61_000))
+        connection.execute(table.update().values(lease_until_ms=table.c.lease_until_ms + moved_ms))
         assert made.ranges.claim(connection, "run", "elsewhere:2:b", alone=False) is not None
 
 

@@ -41,14 +41,14 @@ _PRELOADED = (
 
 
 class Zygote:
-    """Starts commands one after the other in `folder`; a context manager."""
+    """Starts commands one after the other in `folder`, with `more` in the environment of all; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=clean_environment(folder) | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            env=clean_environment(folder) | {"PYTHONPATH": str(Path(__file__).parents[2])} | dict(more or {}),
             cwd=folder,
         )
 

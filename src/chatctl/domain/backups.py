@@ -10,9 +10,10 @@ import binascii
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -22,13 +23,34 @@ from chatctl.errors import ConfigurationError, IntegrityError
 FORMAT = 1
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
+_ID_TIME = "%Y%m%d-%H%M%S"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}"
 _NAME = re.compile(rf"(?:{_PART}/){{0,3}}{_PART}")
 
 
 def is_backup_id(text: str) -> bool:
-    """Whether `text` has the shape of a backup's ID: `20261120-143455-9f3a01cd`."""
-    return _ID.fullmatch(text) is not None
+    """Whether `text` is a backup's ID: `20261120-143455-9f3a01cd`."""
+    if _ID.fullmatch(text) is None:
+        return False
+    try:
+        begun_at(text)
+    except ValueError:
+        return False
+    return True
+
+
+def new_backup_id(moment: datetime, earlier: Sequence[str]) -> str:
+    """An ID that sorts by time, and that two creators in the same second don't share.
+
+    It comes after those of `earlier`, also where the clock was set back: the latest backup is the one taken last.
+    """
+    begun = max([moment, *(begun_at(backup_id) + timedelta(seconds=1) for backup_id in earlier)])
+    return f"{begun.astimezone(UTC):{_ID_TIME}}-{secrets.token_hex(4)}"
+
+
+def begun_at(backup_id: str) -> datetime:
+    """When the backup was begun, by its ID, to the second."""
+    return datetime.strptime(backup_id[:15], _ID_TIME).replace(tzinfo=UTC)
 
 
 def is_file_name(text: str) -> bool:

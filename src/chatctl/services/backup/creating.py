@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatctl import __version__
-from chatctl.domain.backups import Manifest, RedisPart, SqlPart, StoredFile, manifest_bytes
+from chatctl.domain.backups import Manifest, RedisPart, SqlPart, StoredFile, manifest_bytes, new_backup_id
 from chatctl.domain.result import Notice, Result
 from chatctl.errors import UnfinishedRunError, UnrecognisedDatabaseError
 from chatctl.observe.fail_points import fail_point
@@ -81,7 +80,8 @@ def take(system: System, work: Work, request: CreateRequest) -> Manifest:
     _require_whole(system)
     request.sealing.check()
     started, began = datetime.now(UTC), time.monotonic()
-    with work.repository.begin(new_backup_id(started)) as draft, _workspace(draft, request.sealing) as folder:
+    backup_id = new_backup_id(started, work.repository.ids())
+    with work.repository.begin(backup_id) as draft, _workspace(draft, request.sealing) as folder:
         with _still(system.redis, request.pause_writes_ms) as is_still:
             sql = take_sql(system, folder, request, work) if request.with_sql else None
             reading = take_redis(system, system.redis, folder, work) if system.redis is not None else None
@@ -211,11 +211,6 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         "reason": manifest.reason,
         "seconds": manifest.seconds,
     }
-
-
-def new_backup_id(moment: datetime) -> str:
-    """An ID that sorts by time, and that two creators in the same second don't share."""
-    return f"{moment.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 def hash_file(path: Path) -> str:

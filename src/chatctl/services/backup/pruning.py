@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chatctl.domain.backups import KeepRule
+from chatctl.domain.backups import KeepRule, begun_at
 from chatctl.domain.restore_points import KEY
 from chatctl.domain.result import Notice, Result
 from chatctl.errors import ConfigurationError, IntegrityError
@@ -42,7 +42,7 @@ def plan(repository: Repository, rule: KeepRule, needed: Collection[str], now: d
     leftovers: list[str] = []
     warnings: list[Notice] = []
     for backup_id in repository.ids():
-        begun = datetime.strptime(backup_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        begun = begun_at(backup_id)
         try:
             open_backup(repository, backup_id)
         except IntegrityError as problem:

@@ -17,6 +17,7 @@ from chatctl.services.rollback.steps import Loss
 from chatctl.services.rollback.target import RollbackTarget
 from chatctl.services.rollback.walking import Walk
 from chatctl.stores.sql.inspection import take_snapshot
+from chatctl.stores.sql.journal.runs import now_ms
 
 #: Kinds of runs that change what a backup holds: one from before them isn't the state that `to` began in.
 _CHANGING = ("migrate up", "migrate down", "regroup run", "regroup undo", "purge", "purge restore", "purge erase")
@@ -56,7 +57,9 @@ def find_backup(target: RollbackTarget, found: Walk, stuck: Sequence[str]) -> Fa
         return Fallback(open_backup(target.repository, found.backup).manifest)
     began = from_epoch_ms(found.to.started_ms)
     changed = _last_change(target, found)
-    for backup_id in reversed(target.repository.ids()):
+    # A run that began under a clock that had been set back was noted as later: no backup's time compares with that.
+    in_doubt = found.to.started_ms > (found.to.finished_ms or now_ms())
+    for backup_id in () if in_doubt else reversed(target.repository.ids()):
         manifest = _fitting(target, backup_id)
         if manifest is None or datetime.fromisoformat(manifest.finished) > began:
             continue

@@ -29,6 +29,8 @@ from chatctl.stores.sql.journal.runs import whoami
 #: How long a holder that says nothing keeps the lock, in seconds, unless the variable says otherwise.
 LEASE_SECONDS = 15
 LEASE_VARIABLE = "CHATCTL_LEASE_SECONDS"
+#: No lease lasts as long: one that ends later was written before the server's clock was set back.
+LONGEST_LEASE_SECONDS = 3600
 #: A living holder says that it lives this often in the course of a lease.
 KEEPALIVES = 4
 #: How long a takeover waits until the sessions that it ended are gone.
@@ -173,7 +175,8 @@ class RunLock:
         return now
 
     def _is_alive(self, row: sa.Row[Any], now: int, connection: sa.Connection) -> bool:
-        if self._database.dialect.locks_die_with_holder or row.lease_until_ms <= now:
+        is_leased = 0 < row.lease_until_ms - now <= LONGEST_LEASE_SECONDS * 1000
+        if self._database.dialect.locks_die_with_holder or not is_leased:
             return False
         return not (row.host == socket.gethostname() and not _process_lives(row.process_id))
 

@@ -111,8 +111,9 @@ class Ranges:
         now = to_epoch_ms(self._dialect.now(connection))
         query = sa.select(self._table).where(column.run_id == run_id, column.state == _OPEN).order_by(column.number)
         for row in connection.execute(query).all():
-            free = alone or row.worker == worker or row.lease_until_ms < now or _died_here(row.worker)
-            if not free:
+            # One that ends much later than a new one was written before the server's clock was set back.
+            leased = now <= row.lease_until_ms <= now + 2 * LEASE_SECONDS * 1000
+            if leased and not (alone or row.worker == worker or _died_here(row.worker)):
                 continue
             taken = connection.execute(
                 self._table.update()

@@ -92,9 +92,12 @@ class Runs:
         options: Mapping[str, Any],
         plan_fingerprint: str | None = None,
     ) -> Run:
-        """Records a new run as running. Raises UnfinishedRunError where a backup is half restored."""
+        """Records a new run as running, later than any other. Raises UnfinishedRunError where a backup is half
+        restored."""
         require_no_restore(connection)
-        started = now_ms()
+        newest = connection.scalar(sa.select(sa.func.max(self._table.c.started_ms)))
+        # A clock that was set back would change the order that a rollback goes back in.
+        started = max(now_ms(), (newest or 0) + 1)
         values = {
             "id": new_run_id(started),
             "kind": kind,
