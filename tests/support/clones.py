@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,7 +21,9 @@ def clone(url: str) -> Iterator[str]:
     name = f"{source.database}_{uuid.uuid4().hex[:8]}"
     copy = source.set(database=name).render_as_string(hide_password=False)
     if source.get_backend_name() == "sqlite":
-        shutil.copyfile(str(source.database), name)
+        # Whoever wrote last may have left it all in the log.
+        with closing(sqlite3.connect(str(source.database))) as original, closing(sqlite3.connect(name)) as target:
+            original.backup(target)
         yield copy
         for file in Path(name).parent.glob(Path(name).name + "*"):
             file.unlink()
