@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.cli import clean_environment
+from tests.support.cli import Completed
 from tests.support.clones import clone, state
 from tests.support.faults import KILLED, Faults
 from tests.support.legacy import make_legacy
@@ -55,14 +54,13 @@ class Bench:
 
     def kill(self, url: str, *command: str, at: str) -> int:
         """The exit code of one that is killed at that call, or whose tool is."""
-        prefix = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-e", f"inject={at}", "-o", "/dev/null"]
-        return self._execute(url, [*prefix, sys.executable, "-m", "chatctl", *command, "--output", "json"])
+        return self._traced(url, command, "-e", f"inject={at}", "-o", "/dev/null").exit_code
 
     def calls(self, url: str, *command: str) -> list[str]:
         """Every call to kill at, as strace's expression: `fsync:signal=KILL:when=3`."""
         trace = self.folder / "trace"
-        strace = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-o", str(trace)]
-        assert self._execute(url, [*strace, sys.executable, "-m", "chatctl", *command, "--output", "json"]) == 0
+        done = self._traced(url, command, "-o", str(trace))
+        assert done.exit_code == 0, done
         seen: dict[str, Counter[str]] = defaultdict(Counter)
         for line in trace.read_text(errors="replace").splitlines():
             process, _, call = line.partition(" ")
@@ -74,12 +72,12 @@ class Bench:
             found += [f"{name}:signal=KILL:when={number}" for number in range(1, most + 1, -(-most // MOST) or 1)]
         return found
 
+    def _traced(self, url: str, command: Sequence[str], *options: str) -> Completed:
+        strace = ("-f", "-qq", "-e", f"trace={','.join(CALLS)}", *options)
+        return self.zygote(*command, "--output", "json", env=self._settings(url), strace=strace)
+
     def _settings(self, url: str) -> dict[str, str]:
         return {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor", "CHATCTL_BACKUP_STORE": str(self.store)}
-
-    def _execute(self, url: str, arguments: list[str]) -> int:
-        environment = {**clean_environment(self.folder), **self._settings(url), "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(arguments, capture_output=True, env=environment, cwd=self.folder, check=False).returncode
 
 
 @pytest.fixture

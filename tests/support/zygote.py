@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from tests.support.cli import Completed, clean_environment
 _PRELOADED = (
     "alembic.autogenerate",
     "chatctl.cli.app",
+    "chatctl.cli.backup",
     "chatctl.cli.import_",
     "chatctl.cli.migrate",
     "chatctl.cli.regroup",
+    "chatctl.cli.rollback",
     "chatctl.services.migrate.applying",
     "chatctl.services.migrate.reporting",
     "chatctl.services.regroup.undoing",
@@ -58,13 +61,14 @@ class Zygote:
         env: Mapping[str, str] | None = None,
         kill_after_seconds: float | None = None,
         sabotage: str | None = None,
+        strace: Sequence[str] = (),
     ) -> Completed:
         """Runs one command to its end, or to SIGKILL after `kill_after_seconds`.
 
-        `sabotage` names a function of `tests.support.sabotage` that is called in the fork first. A killed command's
-        exit code is 137.
+        `sabotage` names a function of `tests.support.sabotage` that is called in the fork first; with `strace`, its
+        options, the command and what it starts are traced. A killed command's exit code is 137.
         """
-        job = {"argv": arguments, "env": dict(env or {}), "sabotage": sabotage}
+        job = {"argv": arguments, "env": dict(env or {}), "sabotage": sabotage, "strace": strace}
         return self._send([{**job, "kill_after_seconds": kill_after_seconds}])[0]
 
     def at_once(self, copies: int, *arguments: str, env: Mapping[str, str] | None = None) -> list[Completed]:
@@ -132,6 +136,7 @@ class Started:
             os.dup2(self._stderr.fileno(), 2)
             os.environ.update(job["env"])
             _exit_with(_command(job["argv"], job["sabotage"]))
+        self._tracer = _traced(self._pid, job["strace"]) if job.get("strace") else None
         self._killer = threading.Timer(job["kill_after_seconds"] or 0, os.kill, (self._pid, signal.SIGKILL))
         if job["kill_after_seconds"] is not None:
             self._killer.start()
@@ -140,6 +145,8 @@ class Started:
         """What came of it, once it has ended."""
         _, status = os.waitpid(self._pid, 0)
         self._killer.cancel()
+        if self._tracer is not None:
+            self._tracer.wait()
         code = os.waitstatus_to_exitcode(status)
         with self._stdout, self._stderr:
             return {
@@ -147,6 +154,15 @@ class Started:
                 "stdout": _content(self._stdout),
                 "stderr": _content(self._stderr),
             }
+
+
+def _traced(process_id: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    """strace, once it is attached to the process."""
+    tracer = subprocess.Popen(["strace", *options, "-p", str(process_id)], stderr=subprocess.DEVNULL)
+    while "TracerPid:\t0\n" in Path(f"/proc/{process_id}/status").read_text():
+        assert tracer.poll() is None, "strace can't be attached"
+        time.sleep(0.001)
+    return tracer
 
 
 def _command(arguments: Sequence[str], sabotage: str | None) -> int:
