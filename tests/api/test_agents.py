@@ -76,7 +76,7 @@ def test_with_no_idle_agent_tasks_wait_and_none_is_lost(one_agent: Api, model: M
     assert one_agent.client("eve").get(f"/api/v1/agents/tasks/{cancelled}").status_code == 404
     health = web.get("/health/agents").json()
     assert (health["agents"]["total"], health["queued"]) == (1, 0)
-    with one_agent.wiring.gateway.database.connect() as connection:
+    with one_agent.wiring.serving.gateway.database.connect() as connection:
         names = [row[0] for row in connection.exec_driver_sql("SELECT name FROM agent_metrics")]
     assert sorted(set(names)) == ["completed", "execution_seconds"]
 
@@ -107,7 +107,7 @@ def test_an_agent_whose_client_gave_up_waiting_goes_on(
 def test_what_an_agent_could_not_write_down_it_does_again(one_agent: Api, model: ModelServer) -> None:
     web = one_agent.client("tom")
     task = web.post(EXECUTE, json=TASK).json()["task_id"]
-    with one_agent.wiring.gateway.database.begin() as connection:
+    with one_agent.wiring.serving.gateway.database.begin() as connection:
         # As it is left where the server of the database goes away before the outcome is written.
         connection.exec_driver_sql("UPDATE task_executions SET status = 'running', result = NULL")
     assert finished(web, task)["result"]["content"] == "Certainly."
@@ -117,7 +117,7 @@ def test_what_an_agent_could_not_write_down_it_does_again(one_agent: Api, model:
 def test_whoever_waits_is_told_of_what_another_server_has_done(one_agent: Api) -> None:
     systems = one_agent.parts.systems
     rows = AgentRows(systems._on.tables)
-    other = agents.Agents(one_agent.wiring.gateway, rows, systems.answering, one_agent.parts.hub, 1)
+    other = agents.Agents(one_agent.wiring.serving.gateway, rows, systems.answering, one_agent.parts.hub, 1)
     task, future = other.submit("tom", TASK["agent_type"], TASK["task_type"], TASK["task_data"])
     assert future is not None
     assert finished(one_agent.client("tom"), task)["status"] == "completed"
@@ -129,7 +129,7 @@ def test_whoever_waits_is_told_of_what_another_server_has_done(one_agent: Api) -
 def test_agents_that_were_taken_for_dead_come_back(one_agent: Api) -> None:
     web, system = one_agent.client("tom"), one_agent.parts.systems.toolboxai
     ids, now = [agent for agent, _ in system._agents], datetime.now(UTC)
-    one_agent.wiring.gateway.write(lambda connection: system._rows.end(connection, ids, now))
+    one_agent.wiring.serving.gateway.write(lambda connection: system._rows.end(connection, ids, now))
     assert web.get("/health/agents").json()["agents"]["total"] == 0
     system._sign_once(ids, now)
     assert web.get("/health/agents").json()["agents"] == {"total": 1, "idle": 1}
@@ -191,7 +191,7 @@ def test_a_task_of_a_server_that_was_killed_is_done_by_the_next(
     assert len(model.requests) == 1
     monkeypatch.setattr(agents, "SILENCE", timedelta(seconds=1))
     with running_api(tmp_path, native_url, redis_url, migrated=True) as api:
-        with api.wiring.gateway.database.connect() as connection:
+        with api.wiring.serving.gateway.database.connect() as connection:
             (task,) = [row[0] for row in connection.exec_driver_sql("SELECT id FROM task_executions")]
         done = finished(api.client("tom"), task)
     assert done["status"] == "completed"

@@ -43,7 +43,7 @@ def posted(body: Any) -> tuple[str, ...]:
 
 
 def test_mentors_requests(api: Api, curl: Curl) -> None:
-    with api.wiring.gateway.database.begin() as connection:
+    with api.wiring.serving.gateway.database.begin() as connection:
         connection.exec_driver_sql("INSERT INTO mentors (id, name) VALUES ('mentor_id', 'Minerva')")
     token = bearer(api, "maria")
     status, made = curl(f"{api.url}/chat/chats", *token, *posted({"mentorId": "mentor_id", "title": "My Chat"}))

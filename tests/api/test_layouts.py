@@ -42,7 +42,7 @@ def serving(layout: str, url: str, redis: str, folder: Path, **env: str) -> Iter
 
 
 def names(api: Api, statement: str) -> list[tuple[object, ...]]:
-    with api.wiring.gateway.database.connect() as connection:
+    with api.wiring.serving.gateway.database.connect() as connection:
         return [tuple(row) for row in connection.execute(sa.text(statement))]
 
 
@@ -52,7 +52,7 @@ def test_each_layout_serves_its_own_system(layout: str, url: str, redis_url: str
         assert api.parts.served == [layout]
         user = api.account("jane", user_id="550e8400-e29b-41d4-a716-446655440001")
         if layout == "mentor":
-            with api.wiring.gateway.database.begin() as connection:
+            with api.wiring.serving.gateway.database.begin() as connection:
                 quote = connection.dialect.identifier_preparer.quote
                 connection.execute(sa.text(f"INSERT INTO users (id) VALUES ('{user}')"))
                 connection.execute(sa.text(f"INSERT INTO mentors (id, {quote('name')}) VALUES ('m', 'Minerva')"))
@@ -70,9 +70,9 @@ def test_each_layout_serves_its_own_system(layout: str, url: str, redis_url: str
 
 def test_mentors_rows_stand_under_the_applications_names(url: str, redis_url: str, tmp_path: Path) -> None:
     with serving("mentor", url, redis_url, tmp_path) as api:
-        with api.wiring.gateway.database.begin() as connection:
+        with api.wiring.serving.gateway.database.begin() as connection:
             connection.execute(sa.text("INSERT INTO users (id) VALUES ('nina')"))
-        quote = api.wiring.gateway.database.engine.dialect.identifier_preparer.quote
+        quote = api.wiring.serving.gateway.database.engine.dialect.identifier_preparer.quote
         web = api.client("nina")
         chat = web.post("/mentor/chat", json={"prompt": "Hello"}).json()["data"]["chatId"]
         chat_id, user_id = quote("chatId"), quote("userId")
@@ -152,7 +152,7 @@ def test_reading_a_conversation_keeps_it_from_being_purged(native_url: str, redi
     with running_api(tmp_path, native_url, redis_url, migrated=True) as api:
         web = api.client("anna")
         read, left = (web.post("/query", json={"query": "x"}).json()["session_id"] for _ in range(2))
-        with api.wiring.gateway.database.begin() as connection:
+        with api.wiring.serving.gateway.database.begin() as connection:
             connection.exec_driver_sql("UPDATE chats SET accessed_at = '2020-01-01 00:00:00.000000'")
         assert web.get("/storage-stats").json()["conversations_ready_to_purge"] == 2
         assert web.get(f"/conversations/{read}").status_code == 200

@@ -64,7 +64,7 @@ def test_ray_tells_the_model_of_its_project_and_user(api: Api, model: ModelServe
     web = api.client("mia")
     for client, request in ((web, {**body, "user_id": "mia"}), (api.client(), nobody)):
         assert client.post("/api/vscode_user_message", json=request).status_code == 200
-    with api.wiring.gateway.database.begin() as connection:
+    with api.wiring.serving.gateway.database.begin() as connection:
         connection.exec_driver_sql('UPDATE projects SET settings = \'{"language": "French"}\'')
         connection.exec_driver_sql('UPDATE users SET preferences = \'{"tone": "short"}\'')
     assert web.post("/api/vscode_user_message", json={**body, "user_id": "mia"}).status_code == 200
@@ -98,7 +98,7 @@ def test_an_answer_that_is_awaited_can_be_stopped(
         assert stopped == {"status": "stopped", "cancelled": True, "task_id": None, "chat_id": body["chat_id"]}
         asking.join()
         assert answers[0].status_code == 409
-        with api.wiring.gateway.database.connect() as connection:
+        with api.wiring.serving.gateway.database.connect() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM messages").scalar() == 0
 
 

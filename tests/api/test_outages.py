@@ -222,7 +222,7 @@ def test_the_embedded_redis_is_started_again_with_all_it_had(native_url: str, tm
     with running_api(tmp_path, native_url, "embedded", env=env, migrated=True) as api:
         web = api.client("luke")
         first = web.post("/api/chats", json={}).json()["chat"]["chat_id"]
-        process = api.wiring.serving_redis.servers.client().info("server")["process_id"]
+        process = api.wiring.serving.redis.servers.client().info("server")["process_id"]
         os.kill(process, signal.SIGKILL)
         deadline = time.monotonic() + 30
         while (answer := web.post("/api/chats", json={})).status_code != 200:

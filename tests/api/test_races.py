@@ -29,7 +29,7 @@ def at_once(api: Api, send: Callable[[httpx.AsyncClient, int], Awaitable[Any]]) 
 
 
 def rows(api: Api, statement: str) -> list[Any]:
-    with api.wiring.gateway.database.engine.connect() as connection:
+    with api.wiring.serving.gateway.database.engine.connect() as connection:
         return list(connection.execute(sa.text(statement)))
 
 
@@ -45,7 +45,7 @@ def racing(request: pytest.FixtureRequest, redis_url: str, tmp_path: Path) -> An
 
 
 def test_a_user_and_a_mentor_have_one_chat_whoever_comes_first(racing: Api) -> None:
-    with racing.wiring.gateway.database.begin() as connection:
+    with racing.wiring.serving.gateway.database.begin() as connection:
         connection.execute(sa.text("INSERT INTO mentors (id, name) VALUES ('m', 'Minerva')"))
     headers = {"Authorization": f"Bearer {racing.token('nina')}"}
 

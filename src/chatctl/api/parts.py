@@ -45,7 +45,7 @@ class Parts:
     def __init__(self, wiring: Wiring, options: Options) -> None:
         self.options = options
         self.settings: ServeSettings = wiring.settings.serve
-        self._foundations: Foundations = wiring.foundations(auth=options.auth)
+        self._foundations: Foundations = wiring.serving.foundations(auth=options.auth)
         self._wiring = wiring
         self.in_flight = InFlight()
         self.hub = Hub(self.settings.max_streams, self.settings.heartbeat_seconds)
@@ -53,13 +53,13 @@ class Parts:
         self.systems = Systems(self._foundations, self.hub, self.figures.answer)
         self.served = self._served(options.systems)
         self.checks = Checks(self._checks())
-        self.tokens = wiring.tokens
+        self.tokens = wiring.serving.tokens
         burst = Rule(self.settings.burst_size, 1)
         rules = (Rule(self.settings.requests_per_minute, 60), burst)
         #: How often event streams may be opened.
         self.stream_rules = (Rule(self.settings.streams_per_minute, 60), burst)
         is_alive = self.systems.logins.is_alive if "toolboxai" in self.served else None
-        self.admission = Admission(self.tokens, wiring.limiter(), rules, auth=options.auth, is_alive=is_alive)
+        self.admission = Admission(self.tokens, wiring.serving.limiter(), rules, auth=options.auth, is_alive=is_alive)
         self._flusher: asyncio.Task[None] | None = None
         if options.demo_user:
             self.systems.directory.make_demo()
@@ -87,7 +87,7 @@ class Parts:
         }
 
     def _check_redis(self) -> None:
-        redis = self._wiring.serving_redis
+        redis = self._wiring.serving.redis
         try:
             redis.ping()
         except ChatctlError:

@@ -68,7 +68,7 @@ def serve(wiring: Wiring, options: Options, host: str, port: int, ready: Callabl
         require_loopback(host, "--auth off")
     if options.demo_user:
         require_loopback(host, "--demo-user")
-    wiring.prepare_for_serving()
+    wiring.serving.prepare()
     listening = _listen(host, port)
     try:
         parts = Parts(wiring, options)

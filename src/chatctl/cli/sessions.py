@@ -232,7 +232,7 @@ def _titler(wiring: Wiring) -> Titler:
     from chatctl.services.breaking import Breaker
     from chatctl.services.chatting.answering import Answering
 
-    return Answering(wiring.language_model, Breaker("model"), wiring.settings.model.history_tokens).title
+    return Answering(wiring.serving.language_model, Breaker("model"), wiring.settings.model.history_tokens).title
 
 
 def _archive(wiring: Wiring) -> Archive | None:

@@ -101,14 +101,14 @@ def token(
     def work(wiring: Wiring) -> Result:
         from chatctl.domain.durations import parse_duration
 
-        return _directory(wiring, read_only=True).token(wiring.tokens, name, parse_duration(lifetime))
+        return _directory(wiring, read_only=True).token(wiring.serving.tokens, name, parse_duration(lifetime))
 
     run(ctx, "users token", work)
 
 
 def _directory(wiring: Wiring, *, read_only: bool = False) -> Directory:
     room("chatctl.services.identity.accounts", "api", "chatctl users")
-    return wiring.directory(read_only=read_only)
+    return wiring.serving.directory(read_only=read_only)
 
 
 def _password() -> str:

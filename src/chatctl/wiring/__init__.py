@@ -24,11 +24,7 @@ from chatctl.stores.sql.thresholds import Thresholds
 if TYPE_CHECKING:
     from chatctl.domain.progress import Progress
     from chatctl.services.backup.parts import System as BackupSystem
-    from chatctl.services.chatting.answering import Model
-    from chatctl.services.chatting.systems import Foundations, Numbered
     from chatctl.services.counters.issuing import Issuer
-    from chatctl.services.identity.accounts import Directory
-    from chatctl.services.identity.tokens import Tokens
     from chatctl.services.permissions.probing import Prober
     from chatctl.services.purge.reporting import Reporter
     from chatctl.services.purge.target import PurgeTarget
@@ -37,19 +33,13 @@ if TYPE_CHECKING:
     from chatctl.services.runs.target import RunsTarget
     from chatctl.services.transfer.target import TransferTarget
     from chatctl.stores.redis.erasure import UserTraces
-    from chatctl.stores.redis.limiter import Limiter
     from chatctl.stores.redis.stores import RedisStores
     from chatctl.stores.repository import Repository
     from chatctl.stores.sql.chats import SqlChats
     from chatctl.stores.sql.high_water import SqlHighWater
-    from chatctl.stores.sql.serving.gateway import Gateway
     from chatctl.stores.sql.session_archive import SessionArchive
-    from chatctl.stores.sql.tables import LayoutTables
     from chatctl.stores.tpms.source import TpmsSource
-
-
-#: How long a request waits for Redis.
-_PATIENCE_SECONDS = 2.0
+    from chatctl.wiring.serving import Serving
 
 
 class Wiring:
@@ -256,6 +246,13 @@ class Wiring:
             Path.cwd(),
         )
 
+    @cached_property
+    def serving(self) -> Serving:
+        """What the embedded API stands on."""
+        from chatctl.wiring.serving import Serving
+
+        return Serving(self, self._opened)
+
     def backup_first(self, progress: Progress) -> Callable[[], str]:
         """What takes a backup before a run begins."""
         from chatctl.services.backup.first import taker
@@ -351,122 +348,6 @@ class Wiring:
                 yield stores
             finally:
                 stores.close()
-
-    # --- the embedded API -----------------------------------------------------------------------------------
-
-    def prepare_for_serving(self) -> None:
-        """Makes the tables of the embedded database, where it is used for the first time."""
-        if self.settings.entries["database"].is_default:
-            from chatctl.services.chatting.preparing import prepare
-
-            prepare(self.migration())
-
-    def directory(self, *, read_only: bool = False) -> Directory:
-        """The accounts of the embedded API; the tables are made unless they are only read."""
-        from chatctl.services.chatting.systems import directory
-        from chatctl.stores.sql.serving.gateway import Reader
-
-        if read_only:
-            database = self.database(read_only=True)
-            return directory(None, Reader(database), Journal(database, self.settings.journal_schema).schema)
-        self.prepare_for_serving()
-        gateway = self.gateway
-        return directory(self._tables(), gateway, Journal(gateway.database, self.settings.journal_schema).schema)
-
-    @cached_property
-    def serving_redis(self) -> RedisStores:
-        """Redis for whoever serves requests: an answer that takes too long is none. Limits are counted there too."""
-        return self.redis_at(self.settings.redis.url.reveal(), patience_seconds=_PATIENCE_SECONDS)
-
-    @cached_property
-    def gateway(self) -> Gateway:
-        """The way of requests to SQL; chatctl's own tables are made."""
-        from chatctl.stores.sql.serving.gateway import CONNECTIONS, Gateway
-
-        url = self.settings.database.reveal()
-        self.database()
-        database = self.database_at(url, read_only=False, connections=CONNECTIONS)
-        Journal(database, self.settings.journal_schema).ensure()
-        reading = database
-        if database.dialect.in_process:
-            reading = self.database_at(url, read_only=True, connections=CONNECTIONS)
-        gateway = Gateway(database, reading)
-        self._opened.callback(gateway.close)
-        return gateway
-
-    @cached_property
-    def language_model(self) -> Model:
-        """The model that is configured, or the echo."""
-        from chatctl.stores.model.echo import EchoModel
-        from chatctl.stores.model.http import HttpModel
-
-        settings = self.settings.model
-        model = HttpModel(settings) if settings.url else EchoModel()
-        self._opened.callback(model.close)
-        return model
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        """What signs and verifies access tokens, for this context alone."""
-        from chatctl.services.identity.secret_file import own_secret
-        from chatctl.services.identity.tokens import Tokens
-
-        given = self.settings.serve
-        secret = given.jwt_secret.reveal() if given.jwt_secret else own_secret(self.settings.data_dir)
-        before = [given.jwt_previous.reveal()] if given.jwt_previous else []
-        return Tokens([secret, *before], self.settings.context_name)
-
-    def limiter(self) -> Limiter:
-        """What counts requests."""
-        from chatctl.stores.redis.limiter import Limiter
-
-        return Limiter(self.serving_redis.servers)
-
-    def foundations(self, *, auth: bool = True) -> Foundations:
-        """What the five systems stand on, by the tables as they are."""
-        from chatctl.services.chatting.systems import Foundations
-
-        gateway = self.gateway
-        return Foundations(
-            gateway,
-            self._tables(),
-            Journal(gateway.database, self.settings.journal_schema).schema,
-            self.settings.serve,
-            self.settings.model,
-            self.language_model,
-            self.tokens,
-            lambda: self._purge_target,
-            self._numbered() if "chat_metadata" in self.layout.redis else None,
-            auth,
-        )
-
-    def _tables(self) -> LayoutTables:
-        from chatctl.stores.sql.inspection import columns_by_table
-        from chatctl.stores.sql.tables import LayoutTables
-
-        names = {(entity.table, entity.schema_) for entity in self.layout.entities.values()}
-        present = self.gateway.read(lambda connection: columns_by_table(connection, names))
-        return LayoutTables(self.layout, present=present)
-
-    @cached_property
-    def _purge_target(self) -> PurgeTarget:
-        return self.purge()
-
-    def _numbered(self) -> Numbered:
-        from chatctl.services.chatting.systems import Numbered
-        from chatctl.services.counters.issuing import Issuer
-        from chatctl.services.permissions.probing import Prober
-
-        redis = self.serving_redis
-        marks, archives = self.high_water(), self.archives()
-        issuer = Issuer(redis.counters, marks, archives)
-        archive = next((archive for archive in archives if archive.ready), None)
-        return Numbered(
-            redis.sessions,
-            lambda: issuer,
-            lambda: Prober(self.permission_source, redis.permission_cache),
-            lambda: archive,
-        )
 
     def close(self) -> None:
         """Closes what was opened."""
