@@ -46,9 +46,7 @@ def test_only_render_prints():
 
 def test_only_wiring_builds_stores():
     rule = source.building(source.store_classes())
-    assert (
-        offences(rule, [path for path in outside("wiring", "stores") if path not in python_files(MIGRATIONS)]) == []
-    )
+    assert offences(rule, [path for path in outside("wiring", "stores") if path not in python_files(MIGRATIONS)]) == []
 
 
 def test_the_domain_and_the_errors_need_nothing_but_the_standard_library():

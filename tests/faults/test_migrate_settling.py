@@ -6,13 +6,17 @@ and half of an effect must not pass for the whole.
 
 from __future__ import annotations
 
+import copy
+from ast import literal_eval
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.alembic_project import make_project, write_revision
 from tests.support.cli import Completed
+from tests.support.clones import clone, state
 from tests.support.databases import Databases
+from tests.support.faults import Faults, moments_in
 from tests.support.zygote import Zygote
 
 from chatctl.stores.sql.database import Database
@@ -35,11 +39,21 @@ class Project:
         self._env = {"CHATCTL_DATABASE": url, "CHATCTL_MIGRATIONS_SCRIPT_LOCATION": str(self._location)}
         assert self.up().exit_code == 0
 
+    def at(self, url: str) -> Project:
+        """The same project on a copy of the database."""
+        other = copy.copy(self)
+        other._env = {**self._env, "CHATCTL_DATABASE": url}
+        return other
+
     def add(self, *statements: str) -> None:
         """Writes a revision more. On PostgreSQL each of its statements commits by itself."""
-        self._revisions += 1
         lines = "\n".join(f"    op.execute({sql!r})" for sql in statements)
-        write_revision(self._location, self._revisions, f"with op.get_context().autocommit_block():\n{lines}", "pass")
+        self.add_code(f"with op.get_context().autocommit_block():\n{lines}")
+
+    def add_code(self, code: str) -> None:
+        """Writes a revision more, of that code."""
+        self._revisions += 1
+        write_revision(self._location, self._revisions, code, "pass")
 
     def up(self, **env: str) -> Completed:
         """Runs `migrate up`."""
@@ -184,3 +198,74 @@ def test_a_statement_that_was_run_and_not_noted_is_not_run_again(
         done = project.up()
         assert done.exit_code == 0, f"{sql}\n{done}"
         assert project.schema == undisturbed.schema, sql
+
+
+#: A revision whose code goes by what its changes answer: counts, keys that the server makes, rows of RETURNING.
+GOING_BY_ANSWERS = """
+from sqlalchemy.orm import Session, declarative_base
+
+op.create_table("people", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(40)))
+op.create_table("pets", sa.Column("id", sa.Integer, primary_key=True), sa.Column("owner", sa.Integer))
+Base = declarative_base()
+
+
+class Person(Base):
+    __tablename__ = "people"
+    id = sa.Column(sa.Integer, primary_key=True)
+    name = sa.Column(sa.String(40))
+
+
+class Pet(Base):
+    __tablename__ = "pets"
+    id = sa.Column(sa.Integer, primary_key=True)
+    owner = sa.Column(sa.Integer)
+
+
+bind = op.get_bind()
+session = Session(bind=bind)
+people = [Person(name=f"person {number}") for number in range(3)]
+session.add_all(people)
+session.flush()
+op.add_column("people", sa.Column("age", sa.Integer))
+session.add_all([Pet(owner=person.id * 10) for person in people])
+session.flush()
+for person in session.query(Person).order_by(Person.id):
+    person.name = person.name.upper()
+session.flush()
+op.add_column("pets", sa.Column("kind", sa.String(20)))
+session.delete(people[0])
+session.flush()
+(made,) = bind.execute(sa.insert(Pet.__table__).values(owner=7)).inserted_primary_key
+changed = bind.execute(sa.text("UPDATE pets SET kind = 'cat'")).rowcount
+op.create_index("pets_owner", "pets", ["owner"])
+bind.execute(sa.text("UPDATE pets SET kind = :k WHERE id = :i"), {"k": f"dog of {changed}", "i": made})
+op.create_index("people_name", "people", ["name"])
+"""
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite", *SERVERS], indirect=True)
+def test_code_that_goes_by_what_its_changes_answer_is_finished_after_a_kill_at_any_moment(
+    project: Project, engine_url: str, tmp_path: Path, faults: Faults
+) -> None:
+    project.add_code(GOING_BY_ANSWERS)
+    trace = tmp_path / "moments"
+    with clone(engine_url) as undisturbed:
+        project.at(undisturbed).up(CHATCTL_FAIL_POINT_TRACE=str(trace))
+        expected = people_and_pets(undisturbed)
+    assert expected[1:] == (["PERSON 1", "PERSON 2"], [("cat", 1), ("cat", 2), ("cat", 3), ("dog of 4", None)])
+    for moment in faults.spread(moments_in(trace), 6):
+        with clone(engine_url) as url:
+            there = project.at(url)
+            there.killed_up(moment)
+            done = there.up()
+            assert done.exit_code == 0, f"{moment}\n{done}"
+            assert people_and_pets(url) == expected, moment
+
+
+def people_and_pets(url: str) -> tuple[dict[str, str], list[str], list[tuple[str, int | None]]]:
+    """The schema, the people, and the pets with the places of their owners; a key that was rolled back is a gap."""
+    rows, schema = state(url)
+    people = sorted((row["id"], row["name"]) for row in map(literal_eval, rows["people"]))
+    pets = sorted((row["id"], row["kind"], row["owner"]) for row in map(literal_eval, rows["pets"]))
+    first = people[0][0] - 2
+    return schema, [name for _, name in people], [(k, None if o == 7 else o // 10 - first) for _, k, o in pets]

@@ -69,20 +69,19 @@ class JournaledRevision:
             return Answer.of_error(problem)
         return Answer.of(cursor)
 
-    def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool:
-        """Runs the statement unless an earlier try did; True, since nobody else shall run it."""
+    def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool | Answer:
+        """Runs the statement unless an earlier try did, and answers as the first time: nobody else shall run it."""
         self._check_planned(statement)
         try:
             if statement.is_session_setting:
                 statement.execute(cursor)
-            else:
-                self._lock.uses(connection)
-                self._lock.check(connection)
-                self._run_once(statement, cursor, connection)
+                return True
+            self._lock.uses(connection)
+            self._lock.check(connection)
+            return self._run_once(statement, cursor, connection)
         finally:
             # A revision may go on after a statement that the server has refused.
             self._sent += 1
-        return True
 
     @property
     def sent(self) -> int:
@@ -115,12 +114,12 @@ class JournaledRevision:
             )
         self._planned = place + 1
 
-    def _run_once(self, statement: Statement, cursor: Any, connection: sa.Connection) -> None:
+    def _run_once(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool | Answer:
         revision, ordinal = self._step.revision.id, self._sent
         entry = self._entry(statement, connection)
         self._repair(self._dialect.manners.leftover(statement.sql), "is begun anew", statement, cursor, connection)
         if entry is not None and self._is_settled(entry, statement, cursor, connection):
-            return
+            return self._reads.get(connection, -1 - ordinal, statement) or True
         rolls_back = self._dialect.rolls_back_ddl(connection) or statement.changes_rows_only
         if not rolls_back:
             schema = touched(self._target.snapshot(connection), statement)
@@ -135,10 +134,20 @@ class JournaledRevision:
                     self._forget(problem, connection)
                 raise
             fail_point("statement.after")
+            answer = self._change(statement, cursor, connection)
             self._log.done(connection, revision, ordinal, statement.sql, _digest(statement))
         if not rolls_back:
             self._commit(connection)
         fail_point("statement.journaled")
+        return answer or True
+
+    def _change(self, statement: Statement, cursor: Any, connection: sa.Connection) -> Answer | None:
+        """What a statement that has changed rows answers, which is kept."""
+        if not statement.changes_rows_only:
+            return None
+        answer = Answer.of_change(cursor)
+        self._reads.keep(connection, -1 - self._sent, statement, answer)
+        return answer
 
     def _forget(self, problem: BaseException, connection: sa.Connection) -> None:
         """A statement that the server has refused has no effect: run again, it shall be refused again."""

@@ -154,8 +154,9 @@ class _Recorder:
         self.statements: list[RecordedStatement] = []
         self.reads: list[Statement] = []
 
-    def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool:
-        """Keeps the statement, and deals with it."""
+    def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool | Answer:
+        """Keeps the statement, and deals with it; the rows that it is to change aren't there."""
+        answer = self._earlier.change(statement, len(self.statements))
         kept = RecordedStatement(statement, None, _line_in(self._file), commits_by_itself(connection))
         if self._scratch.executes and not self._earlier.has_run(statement, len(self.statements)):
             self._scratch.require_inside(cursor)
@@ -165,9 +166,9 @@ class _Recorder:
             finally:
                 # What the server refuses was sent all the same, and the revision may go on.
                 self.statements.append(kept)
-            return True
-        self.statements.append(kept)
-        return True
+        else:
+            self.statements.append(kept)
+        return answer or self._earlier.as_if_found(statement, cursor)
 
     def _run(self, statement: Statement, cursor: Any, connection: sa.Connection) -> Measurement | None:
         if self._gauge is not None:
@@ -206,6 +207,19 @@ class _Earlier:
         """What the query was answered the first time, if it was asked before."""
         self._asked += 1
         return self._reads.get(self._connection, self._asked, query) if self._reads else None
+
+    def change(self, statement: Statement, ordinal: int) -> Answer | None:
+        """What a statement that changes rows was answered the first time, if it was sent before."""
+        if self._reads is None or not statement.changes_rows_only:
+            return None
+        return self._reads.get(self._connection, -1 - ordinal, statement)
+
+    def as_if_found(self, statement: Statement, cursor: Any) -> Answer | bool:
+        """The cursor's answer, as if the rows had been there: a revision may go by the rows that it was told of."""
+        if self._reads is None or not statement.changes_rows_only:
+            return True
+        many = len(statement.parameters) if isinstance(statement.parameters, list) else 1
+        return replace(Answer.of_change(cursor), changed=many)
 
     def has_run(self, statement: Statement, ordinal: int) -> bool:
         """Whether the schema that was copied has the statement's effect already."""

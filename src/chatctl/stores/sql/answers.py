@@ -1,4 +1,4 @@
-"""What a query answered, kept as text so that the same revision gets the same answer when it is begun again.
+"""What a statement answered, kept as text so that the same revision gets the same answer when it is begun again.
 
 Values are the driver's, before SQLAlchemy converts them. JSON holds what it can; the rest is tagged with its type.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,14 +17,24 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Answer:
-    """A query's columns, as the driver describes them, and its rows; or the error that it met, by class and arguments.
+    """A statement's columns, as the driver describes them, and its rows; or the error that it met, by class and
+    arguments.
 
-    An error is an answer too: some engines say so that a table isn't there.
+    An error is an answer too: some engines say so that a table isn't there. A statement that changes rows answers how
+    many it has `changed` (None for others, and -1 where nobody knows), and the last key that the server made.
     """
 
     description: tuple[tuple[Any, ...], ...]
     rows: list[tuple[Any, ...]]
     error: tuple[str, list[Any]] | None = None
+    changed: int | None = None
+    last_key: int | None = None
+
+    @classmethod
+    def of_change(cls, cursor: Any) -> Answer:
+        """What the cursor has to give after a statement that changes rows."""
+        rows = cls.of(cursor) or cls((), [])
+        return replace(rows, changed=cursor.rowcount, last_key=getattr(cursor, "lastrowid", None))
 
     @classmethod
     def of(cls, cursor: Any) -> Answer | None:
@@ -51,6 +61,8 @@ class Answer:
             "columns": [[column[0], column[1] if isinstance(column[1], int) else None] for column in self.description],
             "rows": [[_packed(value) for value in row] for row in self.rows],
             "error": [self.error[0], [_packed(value) for value in self.error[1]]] if self.error else None,
+            "changed": self.changed,
+            "last_key": self.last_key,
         }
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
@@ -61,7 +73,8 @@ class Answer:
         description = tuple((name, code, None, None, None, None, None) for name, code in content["columns"])
         rows = [tuple(_unpacked(value) for value in row) for row in content["rows"]]
         error = content["error"]
-        return cls(description, rows, (error[0], [_unpacked(value) for value in error[1]]) if error else None)
+        met = (error[0], [_unpacked(value) for value in error[1]]) if error else None
+        return cls(description, rows, met, content.get("changed"), content.get("last_key"))
 
 
 def _bytes(value: bytes | bytearray | memoryview) -> str:

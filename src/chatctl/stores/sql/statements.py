@@ -72,8 +72,9 @@ class Statement:
 class Handler(Protocol):
     """Decides what becomes of each statement."""
 
-    def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool:
-        """True if the write is dealt with (run or left out by the handler), False to let it run as usual."""
+    def write(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool | Answer:
+        """True, or what it answers, if the write is dealt with (run or left out by the handler), False to let it run
+        as usual."""
 
     def read(self, query: Statement, cursor: Any, connection: sa.Connection) -> Answer | None:
         """What the query answers, if the handler knows or has asked; None to let it run as usual."""
@@ -126,24 +127,33 @@ class Watch:
         # What the handler asks the database for itself is none of the revision's.
         self._is_on = False
         try:
-            if is_read(sql):
-                return self._answer(statement, cursor, context)
-            return True if self._handler.write(statement, cursor, context.root_connection) else None
+            dealt = self._ask(statement, cursor, context.root_connection)
+            if isinstance(dealt, Answer):
+                _tell(dealt, cursor, context)
+            return True if dealt else None
         finally:
             self._is_on = True
 
     def _on_execute_bare(self, cursor: Any, sql: str, context: Any) -> bool | None:
         return self._on_execute(cursor, sql, None, context)
 
-    def _answer(self, query: Statement, cursor: Any, context: Any) -> bool | None:
-        answer = self._handler.read(query, cursor, context.root_connection)
-        if answer is None:
-            return None
-        answer.raise_error(context.dialect.loaded_dbapi)
+    def _ask(self, statement: Statement, cursor: Any, connection: sa.Connection) -> bool | Answer | None:
+        answering = self._handler.read if is_read(statement.sql) else self._handler.write
+        return answering(statement, cursor, connection)
+
+
+def _tell(answer: Answer, cursor: Any, context: Any) -> None:
+    """Gives the answer to whoever has sent the statement, in the place of the cursor's."""
+    answer.raise_error(context.dialect.loaded_dbapi)
+    if answer.changed is not None:
+        context._rowcount = answer.changed
+        context.get_lastrowid = lambda: answer.last_key
+        # Of an INSERT of many rows each batch is asked for what it returns.
+        context.fetchall_for_returning = lambda _: answer.rows
+    if answer.changed is None or answer.description:
         context.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
             cursor, alternate_description=answer.description, initial_buffer=deque(answer.rows)
         )
-        return True
 
 
 def is_read(sql: str) -> bool:

@@ -1,7 +1,9 @@
 """What a half-applied revision was told by the database.
 
 A revision with Python code in it decides by what it reads. Begun again after a kill it would read what it has changed
-itself meanwhile, and go another way; so it is given the answers of the first time.
+itself meanwhile, and go another way; so it is given the answers of the first time. What it changes answers, too: how
+many rows it was, or the keys of new ones, which SQLAlchemy's ORM goes by. Reads are counted up from 1, changes down
+from -1.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class ReadLog:
         self._revision = revision
 
     def get(self, connection: sa.Connection, ordinal: int, query: Statement) -> Answer | None:
-        """The answer to the read `ordinal`, if there was one.
+        """The answer to the statement `ordinal`, if there was one.
 
         Raises RevisionError where it was too long to be kept, or where the revision now asks something else.
         """
