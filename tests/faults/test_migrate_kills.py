@@ -35,8 +35,8 @@ RANDOM_KILLS = 50
 UP = ("migrate", "up")
 PROJECT_UP = ("migrate", "up", "--confirm", "default", "--allow-copy")
 PROJECT_DOWN = ("migrate", "down", "shop01", "--confirm", "default")
-#: Where the kills at each moment of a project's twenty revisions stop on their way: a run of all takes three times as
-#: long, and there are hundreds.
+#: Where the kills at each moment of a project's twenty revisions stop on their way: to run them all each time takes
+#: hours.
 STOPS = ("shop01", "shop05", "shop09", "shop13", "shop17", "shop20")
 CONTRACT = ("migrate", "up", "--phase", "contract", "--confirm", "default")
 #: The moments at which a kill leaves something behind, so that each is tried on its own.
