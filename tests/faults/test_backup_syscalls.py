@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,13 @@ class Bench:
 
     def _settings(self, url: str) -> dict[str, str]:
         return {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor", "CHATCTL_BACKUP_STORE": str(self.store)}
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    # What Python writes of its own modules is no call of ours.
+    with Zygote(tmp_path_factory.mktemp("zygote"), {"PYTHONDONTWRITEBYTECODE": "1"}) as started:
+        yield started
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.support.stages import CASES, Case, Stage, rows_and_schema
 from tests.support.zygote import Zygote
 
 #: How often each command is killed, and finished under another clock.
-ROUNDS = 20 if SOAK else 2
+ROUNDS = 20 if SOAK else 1
 ENGINES = ["sqlite"] if not SOAK else ["sqlite", "mariadb", "postgresql"]
 HOURS = 3600.0
 #: A purge's conversations are half a day away from its limit.
