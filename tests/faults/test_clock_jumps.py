@@ -6,7 +6,6 @@ What a command leaves is what it leaves under a steady clock, and what was done 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.faults import LONG, SOAK, Faults
 from tests.support.legacy import make_legacy
-from tests.support.stages import CASES, Case, Stage, rows_and_schema
+from tests.support.stages import CASES, Case, Outset, Stage, rows_and_schema
+from tests.support.transfers import message, write_lines
 from tests.support.zygote import Zygote
 
 #: How often each command is killed, and finished under another clock.
@@ -49,26 +49,22 @@ def stage(ticking: Zygote, engine_url: str, tmp_path: Path) -> Stage:
 def test_what_is_killed_is_finished_by_the_same_command_under_another_clock(
     case: Case, ticking: Zygote, clock: Clock, engine_url: str, tmp_path: Path, faults: Faults
 ) -> None:
-    stage = Stage(ticking, case.layout, engine_url, tmp_path / "files")
-    stage.folder.mkdir()
-    words = case.words(stage)
-    with stage.copy() as undisturbed:
-        began = time.monotonic()
-        undisturbed.run(*words)
-        seconds = time.monotonic() - began
-        expected = case.left(undisturbed)
+    outset = Outset.of(case, ticking, engine_url, tmp_path / "files")
+
+    def soon() -> float:
+        return faults.chance.uniform(0.1, 0.9) * outset.seconds
+
     for _ in range(ROUNDS):
         jumps = [faults.chance.uniform(-MOST_SECONDS, MOST_SECONDS) for _ in range(3)]
         clock.set_ahead(jumps[0])
-        with stage.copy() as copy:
-            copy.run(*words, also=case.again, kill_after_seconds=faults.chance.uniform(0.1, 0.9) * seconds)
+        with outset.stage.copy() as copy:
+            outset.run(copy, soon())
             clock.set_ahead(jumps[1])
-            later = threading.Timer(faults.chance.uniform(0.1, 0.9) * seconds, clock.set_ahead, (jumps[2],))
+            later = threading.Timer(soon(), clock.set_ahead, (jumps[2],))
             later.start()
-            copy.run(*words, also=case.again)
+            outset.run(copy)
             later.join()
-            assert case.left(copy) == expected, jumps
-            assert copy.unfinished() == 0, jumps
+            outset.check(copy, jumps)
         faults.count("jumps of a clock", 3)
 
 
@@ -97,3 +93,17 @@ def test_the_backup_that_was_taken_last_is_the_latest(stage: Stage, clock: Clock
     assert stage.data("backup", "verify", "latest")["id"] == second
     stage.run("backup", "prune", "--keep-last", "1", "--confirm", "default")
     assert [each["id"] for each in stage.data("backup", "list")["backups"]] == [second]
+
+
+def test_no_backup_is_chosen_by_its_time_where_the_clock_was_set_back(stage: Stage, clock: Clock) -> None:
+    make_legacy(stage.url, stage.layout)
+    write_lines(stage.folder / "m.jsonl", [message(1)])
+    clock.set_ahead(HOURS)
+    stage.run("import", "FOLDER/m.jsonl")
+    clock.set_ahead(0)
+    stage.run("migrate", "up")
+    # By the clock it was taken before the migration, which is noted as an hour later.
+    taken = stage.data("backup", "create")["id"]
+    stage.run("backup", "restore", taken, "--no-safety-backup", "--confirm", "default")
+    done = stage.run("rollback", "plan", also=9)
+    assert (done.exit_code, "no_way_back" in done.stdout) == (9, True), done

@@ -6,12 +6,11 @@ unfinished. Regroupings, and whole migrations of others' projects, have tests of
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from tests.support.faults import KILLED, LONG, SOAK, Faults
-from tests.support.stages import CASES, Case, Stage
+from tests.support.stages import CASES, Case, Outset
 from tests.support.zygote import Zygote
 
 #: How many kills have to hit each command on each engine.
@@ -25,27 +24,20 @@ pytestmark = [*LONG, pytest.mark.parametrize("engine_name", ENGINES, indirect=Tr
 def test_what_is_killed_at_any_instant_is_finished_by_the_same_command(
     case: Case, zygote: Zygote, engine_url: str, tmp_path: Path, faults: Faults
 ) -> None:
-    stage = Stage(zygote, case.layout, engine_url, tmp_path / "files")
-    stage.folder.mkdir()
-    words = case.words(stage)
-    with stage.copy() as undisturbed:
-        began = time.monotonic()
-        undisturbed.run(*words)
-        seconds = time.monotonic() - began
-        expected = case.left(undisturbed)
+    outset = Outset.of(case, zygote, engine_url, tmp_path / "files")
+    seconds = outset.seconds
     hits = missed = 0
     while hits < HITS:
-        with stage.copy() as copy:
+        with outset.stage.copy() as copy:
             for _ in range(faults.chance.randint(1, 3)):
                 after = faults.chance.uniform(0.02, 1) * seconds
-                if copy.run(*words, also=case.again, kill_after_seconds=after).exit_code != KILLED:
+                if outset.run(copy, after).exit_code != KILLED:
                     # It takes less long than it did when it was measured.
                     seconds, missed = seconds * 0.9, missed + 1
                     break
                 hits += 1
-            copy.run(*words, also=case.again)
-            assert case.left(copy) == expected, f"{hits} kills"
-            assert copy.unfinished() == 0, f"{hits} kills"
+            outset.run(copy)
+            outset.check(copy, f"{hits} kills")
         # The control: kills that all come too late would prove nothing.
         assert missed < 10 * HITS
     faults.count("kills at random", hits)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,6 +108,38 @@ class Case:
     left: Callable[[Stage], Any]
     #: How it ends where a kill came after its end and before its process's.
     again: int = 0
+
+
+@dataclass(frozen=True)
+class Outset:
+    """A case that is ready to be disturbed: what an undisturbed run of it took and left."""
+
+    case: Case
+    stage: Stage
+    words: tuple[str, ...]
+    seconds: float
+    expected: Any
+
+    @classmethod
+    def of(cls, case: Case, zygote: Zygote, url: str, folder: Path) -> Outset:
+        """Makes the state that the command is run in, and runs it in a copy."""
+        folder.mkdir()
+        stage = Stage(zygote, case.layout, url, folder)
+        words = case.words(stage)
+        with stage.copy() as undisturbed:
+            began = time.monotonic()
+            undisturbed.run(*words)
+            seconds = time.monotonic() - began
+            return cls(case, stage, words, seconds, case.left(undisturbed))
+
+    def run(self, copy: Stage, kill_after_seconds: float | None = None) -> Completed:
+        """Runs the command in a copy, to its end or its death."""
+        return copy.run(*self.words, also=self.case.again, kill_after_seconds=kill_after_seconds)
+
+    def check(self, copy: Stage, disturbed_by: object) -> None:
+        """That the copy is what an undisturbed run leaves, and no run unfinished."""
+        assert self.case.left(copy) == self.expected, disturbed_by
+        assert copy.unfinished() == 0, disturbed_by
 
 
 def migrate(stage: Stage) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from chatctl.services.migrate.target import MigrationTarget
 from chatctl.stores.sql.answers import Answer
 from chatctl.stores.sql.dialects.gentle import Half, send
 from chatctl.stores.sql.journal import Run
-from chatctl.stores.sql.journal.reads import ReadLog
+from chatctl.stores.sql.journal.reads import ReadLog, place_of_change
 from chatctl.stores.sql.journal.statements import LoggedStatement, StatementLog
 from chatctl.stores.sql.locks import RunLock
 from chatctl.stores.sql.statements import Statement, commits_by_itself
@@ -119,7 +119,7 @@ class JournaledRevision:
         entry = self._entry(statement, connection)
         self._repair(self._dialect.manners.leftover(statement.sql), "is begun anew", statement, cursor, connection)
         if entry is not None and self._is_settled(entry, statement, cursor, connection):
-            return self._reads.get(connection, -1 - ordinal, statement) or True
+            return self._reads.get(connection, place_of_change(ordinal), statement) or True
         rolls_back = self._dialect.rolls_back_ddl(connection) or statement.changes_rows_only
         if not rolls_back:
             schema = touched(self._target.snapshot(connection), statement)
@@ -146,7 +146,7 @@ class JournaledRevision:
         if not statement.changes_rows_only:
             return None
         answer = Answer.of_change(cursor)
-        self._reads.keep(connection, -1 - self._sent, statement, answer)
+        self._reads.keep(connection, place_of_change(self._sent), statement, answer)
         return answer
 
     def _forget(self, problem: BaseException, connection: sa.Connection) -> None:

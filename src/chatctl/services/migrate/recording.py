@@ -24,7 +24,7 @@ from chatctl.stores.sql.dialects.measuring import Gauge, Measurement
 from chatctl.stores.sql.dialects.scratch import Scratch
 from chatctl.stores.sql.inspection import OWN_PREFIX, Snapshot
 from chatctl.stores.sql.journal import Run
-from chatctl.stores.sql.journal.reads import ReadLog
+from chatctl.stores.sql.journal.reads import ReadLog, place_of_change
 from chatctl.stores.sql.journal.statements import StatementLog
 from chatctl.stores.sql.revisions import Direction, Revision
 from chatctl.stores.sql.statements import Statement, Watch, commits_by_itself
@@ -212,7 +212,7 @@ class _Earlier:
         """What a statement that changes rows was answered the first time, if it was sent before."""
         if self._reads is None or not statement.changes_rows_only:
             return None
-        return self._reads.get(self._connection, -1 - ordinal, statement)
+        return self._reads.get(self._connection, place_of_change(ordinal), statement)
 
     def as_if_found(self, statement: Statement, cursor: Any) -> Answer | bool:
         """The cursor's answer, as if the rows had been there: a revision may go by the rows that it was told of."""

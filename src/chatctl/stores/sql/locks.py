@@ -29,7 +29,7 @@ from chatctl.stores.sql.journal.runs import whoami
 #: How long a holder that says nothing keeps the lock, in seconds, unless the variable says otherwise.
 LEASE_SECONDS = 15
 LEASE_VARIABLE = "CHATCTL_LEASE_SECONDS"
-#: No lease lasts as long: one that ends later was written before the server's clock was set back.
+#: No lease lasts longer: one that ends later was written before the server's clock was set back.
 LONGEST_LEASE_SECONDS = 3600
 #: A living holder says that it lives this often in the course of a lease.
 KEEPALIVES = 4
@@ -52,7 +52,7 @@ def end_sessions(connection: sa.Connection, sessions: Sessions, identities: Sequ
 
 def lease_seconds() -> float:
     """How long a holder that says nothing keeps the lock."""
-    return float(os.environ.get(LEASE_VARIABLE) or LEASE_SECONDS)
+    return min(float(os.environ.get(LEASE_VARIABLE) or LEASE_SECONDS), LONGEST_LEASE_SECONDS)
 
 
 class RunLock:

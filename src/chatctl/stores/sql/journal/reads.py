@@ -21,6 +21,11 @@ from chatctl.stores.sql.statements import Statement
 LONGEST_ANSWER = 16_000_000
 
 
+def place_of_change(sent: int) -> int:
+    """Where the answer of the change stands that was the revision's statement `sent`, counted from 0."""
+    return -1 - sent
+
+
 class ReadLog:
     """The answers that the revision `revision` got in the run `run_id`, in order."""
 
