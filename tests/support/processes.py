@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -36,7 +36,8 @@ class ServerUnavailableError(Exception):
 class Server(ABC):
     """One running server; a context manager that stops it and removes its folder.
 
-    `settings` are the server's own configuration names and values, over the defaults of the subclass.
+    `settings` are the server's own configuration names and values, over the defaults of the subclass; `environment`
+    holds variables that it is started with.
     """
 
     #: What messages call the server.
@@ -46,8 +47,9 @@ class Server(ABC):
     #: Accounts to run as when the tests run as root; empty where the server may run as root.
     accounts: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, settings: dict[str, str] | None = None, environment: Mapping[str, str] | None = None) -> None:
         self.settings = settings or {}
+        self.environment = environment or {}
         self.account = _first_account(self.accounts) if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="chatctl-"))
         self.folder.chmod(0o755)
@@ -206,7 +208,7 @@ class Server(ABC):
         """Popen's arguments for the account, the folder and a plain environment."""
         arguments: dict[str, Any] = {
             "cwd": self.folder,
-            "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **self.environment},
             # Ctrl-C belongs to pytest; the server is stopped by its handle afterwards.
             "start_new_session": True,
         }

@@ -6,7 +6,7 @@ A server that is missing skips the test and says so; one that CHATCTL_TEST_REQUI
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -38,14 +38,16 @@ def given_url(kind: str) -> str | None:
 
 
 @contextmanager
-def own_server(kind: str, settings: dict[str, str] | None = None) -> Iterator[Server]:
+def own_server(
+    kind: str, settings: dict[str, str] | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A server that the test may kill; skips, or fails where it is required, if there can be none."""
     if kind in _unavailable:
         without(kind, _unavailable[kind])
     try:
-        server = KINDS[kind](settings)
+        server = KINDS[kind](settings, environment)
     except ServerUnavailableError as problem:
-        if settings is None:
+        if settings is None and environment is None:
             _unavailable[kind] = str(problem)
         without(kind, str(problem))
     with server:
