@@ -161,5 +161,5 @@ def test_no_backup_is_chosen_by_its_time_where_the_clock_was_set_back(stage: Sta
     # By the clock it was taken before the migration, which is noted as an hour later.
     taken = stage.data("backup", "create")["id"]
     stage.run("backup", "restore", taken, "--no-safety-backup", "--confirm", "default")
-    done = stage.run("rollback", "plan", also=9)
+    done = stage.run("rollback", "plan", also={9})
     assert (done.exit_code, "no_way_back" in done.stdout) == (9, True), done

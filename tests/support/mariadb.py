@@ -51,6 +51,13 @@ class MariaDBServer(Server):
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, connect_timeout=5, **options
         )
 
+    def execute(self, statement: str) -> Any:
+        """What a statement of its own transaction answers first: a value, or None."""
+        with self.connect(autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone()
+            return row[0] if row else None
+
     @property
     def _options(self) -> list[str]:
         return [f"--{name}={value}" for name, value in {**DEFAULTS, **self.settings}.items()]

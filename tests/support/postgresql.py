@@ -56,6 +56,13 @@ class PostgreSQLServer(Server):
         )
         return connection
 
+    def execute(self, statement: str) -> Any:
+        """What a statement of its own transaction answers first: a value, or None."""
+        with self.connect(autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+
     def _prepare(self) -> None:
         _driver()
         initdb = program("initdb")

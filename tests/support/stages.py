@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,8 +40,8 @@ class Stage:
     url: str
     folder: Path
 
-    def run(self, *words: str, also: int = 0, kill_after_seconds: float | None = None) -> Completed:
-        """Runs a command to its end, or to its death; it may end with `also`, too."""
+    def run(self, *words: str, also: Collection[int] = (), kill_after_seconds: float | None = None) -> Completed:
+        """Runs a command to its end, or to its death; it may end with one of `also`, too."""
         env = {
             "CHATCTL_DATABASE": self.url,
             "CHATCTL_LAYOUT": self.layout,
@@ -51,7 +51,7 @@ class Stage:
         }
         words = tuple(word.replace("FOLDER", str(self.folder)) for word in words)
         done = self.zygote(*words, "--output", "json", env=env, kill_after_seconds=kill_after_seconds)
-        assert done.exit_code in (0, KILLED, also), done
+        assert done.exit_code in {0, KILLED, *also}, done
         return done
 
     def data(self, *words: str) -> Any:
@@ -132,9 +132,9 @@ class Outset:
             seconds = time.monotonic() - began
             return cls(case, stage, words, seconds, case.left(undisturbed))
 
-    def run(self, copy: Stage, kill_after_seconds: float | None = None) -> Completed:
-        """Runs the command in a copy, to its end or its death."""
-        return copy.run(*self.words, also=self.case.again, kill_after_seconds=kill_after_seconds)
+    def run(self, copy: Stage, kill_after_seconds: float | None = None, *, also: Collection[int] = ()) -> Completed:
+        """Runs the command in a copy, to its end or its death; it may end with one of `also`, too."""
+        return copy.run(*self.words, also={self.case.again, *also}, kill_after_seconds=kill_after_seconds)
 
     def check(self, copy: Stage, disturbed_by: object) -> None:
         """That the copy is what an undisturbed run leaves, and no run unfinished."""
