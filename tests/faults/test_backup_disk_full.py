@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.support.backups import Invoke, Site, make_site
+from tests.support.disks import SmallDisk, small_disk
 from tests.support.legacy import make_legacy
 
 from chatctl.stores.sql.database import Database
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-
 _MESSAGES = 4_000
+PAGE_BYTES = 4096
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "small", "4m") as disk:
+        yield disk
 
 
 @pytest.fixture
-def site(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, small: Path) -> Site:
+def site(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, small: SmallDisk) -> Site:
     """A database whose backup takes a good part of the small file system."""
     make_legacy(engine_url, "mentor")
     site = make_site(invoke, monkeypatch, tmp_path, engine_url, "mentor")
@@ -45,22 +36,22 @@ def site(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine
         rows = ", ".join(f"({number}, '{os.urandom(150).hex()}')" for number in range(_MESSAGES))
         connection.exec_driver_sql(f"INSERT INTO ballast VALUES {rows}")
     database.close()
-    monkeypatch.setenv("CHATCTL_BACKUP_STORE", str(small / "store"))
-    site.store = small / "store"
+    monkeypatch.setenv("CHATCTL_BACKUP_STORE", str(small.folder / "store"))
+    site.store = small.folder / "store"
     return site
 
 
 def test_a_disk_that_is_full_at_any_page_is_named_and_nothing_is_left_behind(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, small: Path
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_url: str, small: SmallDisk
 ) -> None:
     """There is room for a page more each time, until a backup comes to its end."""
     make_legacy(engine_url, "mentor")
-    site = make_site(invoke, monkeypatch, small, engine_url, "mentor")
+    site = make_site(invoke, monkeypatch, small.folder, engine_url, "mentor")
     earlier, rows = site.create(), site.rows()
 
     refused = 0
     while True:
-        with _room(small, refused):
+        with small.filled(but_bytes=refused * PAGE_BYTES):
             answer = invoke("backup", "create", "--output", "json")
             if answer.exit_code == 0:
                 break
@@ -69,7 +60,7 @@ def test_a_disk_that_is_full_at_any_page_is_named_and_nothing_is_left_behind(
             (error,) = each.json["errors"]
             assert (each.exit_code, error["code"]) == (13, "disk_full"), each
             # pg_dump doesn't always say which file it was.
-            assert str(small) in error["message"] or "pg_dump" in error["message"], each
+            assert str(small.folder) in error["message"] or "pg_dump" in error["message"], each
         assert [path.name for path in site.store.iterdir()] == [earlier]
         assert site("verify", earlier)["ok"]
         refused += 1
@@ -88,7 +79,7 @@ def test_a_full_disk_under_the_temporary_folder_is_named_and_nothing_is_left_beh
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     engine_url: str,
-    small: Path,
+    small: SmallDisk,
 ) -> None:
     """What is encrypted, or sent elsewhere, is made there first."""
     make_legacy(engine_url, "mentor")
@@ -99,18 +90,18 @@ def test_a_full_disk_under_the_temporary_folder_is_named_and_nothing_is_left_beh
     else:
         pytest.importorskip("fsspec")
         monkeypatch.setenv("CHATCTL_BACKUP_STORE", f"memory://{tmp_path.name}")
-    monkeypatch.setattr("tempfile.tempdir", str(small))
+    monkeypatch.setattr("tempfile.tempdir", str(small.folder))
 
     refused = 0
     while True:
-        with _room(small, refused):
+        with small.filled(but_bytes=refused * PAGE_BYTES):
             answer = invoke("backup", "create", *options, "--output", "json")
-        assert not list(small.iterdir())
+        assert not list(small.folder.iterdir())
         if answer.exit_code == 0:
             break
         (error,) = answer.json["errors"]
         assert (answer.exit_code, error["code"]) == (13, "disk_full"), answer
-        assert str(small) in error["message"], answer
+        assert str(small.folder) in error["message"], answer
         refused += 1
 
     assert refused >= 10
@@ -119,52 +110,32 @@ def test_a_full_disk_under_the_temporary_folder_is_named_and_nothing_is_left_beh
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_restore_on_a_full_disk_leaves_the_old_state_or_one_that_the_same_command_finishes(
-    site: Site, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, small: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database, the safety backup and what is unpacked all have to fit on the small file system."""
     monkeypatch.setenv("CHATCTL_BACKUP_STORE", str(tmp_path / "store"))
     site.store = tmp_path / "store"
     backup, rows = site.create(), site.rows()
-    database = small / "chat.db"
+    database = small.folder / "chat.db"
     site.execute("DELETE FROM ballast WHERE id > 2000")
     shutil.copyfile(str(sa.make_url(site.url).database), database)
     monkeypatch.setenv("CHATCTL_DATABASE", f"sqlite:///{database}")
     site.url = f"sqlite:///{database}"
-    monkeypatch.setenv("TMPDIR", str(small))
-    monkeypatch.setattr("tempfile.tempdir", str(small))
+    monkeypatch.setenv("TMPDIR", str(small.folder))
+    monkeypatch.setattr("tempfile.tempdir", str(small.folder))
     spoiled = site.rows()
-    ballast = small / "ballast"
 
     refused = 0
     for free_kilobytes in (0, 8, 64, 256, 512, 900):
-        room = 4 * 1024 * 1024 - _used(small) - free_kilobytes * 1024
-        ballast.write_bytes(b"\0" * max(0, room))
-        answer = site.invoke("backup", "restore", backup, "--confirm", "default", "--output", "json")
-        ballast.unlink()
+        with small.filled(but_bytes=free_kilobytes * 1024):
+            answer = site.invoke("backup", "restore", backup, "--confirm", "default", "--output", "json")
         assert (answer.exit_code, answer.json["errors"][0]["code"]) == (13, "disk_full"), answer
         refused += 1
         assert site.rows() == spoiled
-        assert not [path for path in small.iterdir() if not path.name.startswith("chat.db")]
+        assert not [path for path in small.folder.iterdir() if not path.name.startswith("chat.db")]
         for safety in {path.name for path in site.store.iterdir()}:
             assert site("verify", safety)["ok"]
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     site.restore(backup)
     assert (refused, site.rows()) == (6, rows)
-
-
-@contextmanager
-def _room(folder: Path, pages: int) -> Iterator[None]:
-    """Leaves room for so many pages."""
-    ballast = folder / "ballast"
-    status = os.statvfs(folder)
-    ballast.write_bytes(b"\0" * (status.f_bfree - pages) * status.f_frsize)
-    try:
-        yield
-    finally:
-        ballast.unlink()
-
-
-def _used(folder: Path) -> int:
-    status = os.statvfs(folder)
-    return (status.f_blocks - status.f_bfree) * status.f_frsize

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from tests.support.cli import Completed
 from tests.support.clones import content
+from tests.support.disks import SmallDisk, small_disk
 from tests.support.purging import bed
 
 from chatctl.stores.archive_folder import ArchiveFolder
@@ -21,7 +20,6 @@ from chatctl.stores.sql.journal import Journal
 from chatctl.stores.sql.purge.archives import Archives
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system"),
     pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True),
 ]
 
@@ -29,16 +27,9 @@ CHATS = 24
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 128 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "small", "128k") as disk:
+        yield disk
 
 
 @pytest.fixture
@@ -72,11 +63,11 @@ def archived(url: str, folder: Path) -> int:
 
 
 def test_a_full_disk_stops_the_purge_and_loses_nothing(
-    invoke: Callable[..., Completed], monkeypatch: pytest.MonkeyPatch, full: str, small: Path
+    invoke: Callable[..., Completed], monkeypatch: pytest.MonkeyPatch, full: str, small: SmallDisk
 ) -> None:
     monkeypatch.setenv("CHATCTL_DATABASE", full)
     monkeypatch.setenv("CHATCTL_LAYOUT", "worker")
-    monkeypatch.setenv("CHATCTL_PURGE_ARCHIVE_FOLDER", str(small / "archives"))
+    monkeypatch.setenv("CHATCTL_PURGE_ARCHIVE_FOLDER", str(small.folder / "archives"))
     purge = ("--output", "json", "purge", "run", "--confirm", "default", "--batch-size", "4")
     whole = content(full)
 
@@ -85,12 +76,12 @@ def test_a_full_disk_stops_the_purge_and_loses_nothing(
     assert (stopped.exit_code, stopped.json["errors"][0]["code"]) == (13, "disk_full")
     gone = CHATS - len(content(full)["conversations"])
     assert 0 < gone < CHATS
-    assert archived(full, small / "archives") == gone
+    assert archived(full, small.folder / "archives") == gone
 
-    subprocess.run(["mount", "-o", "remount,size=8m", small], check=True)
+    small.grow("8m")
     done = invoke(*purge)
 
     assert (done.exit_code, done.json["data"]["resumed"]) == (0, True)
-    assert archived(full, small / "archives") == CHATS
+    assert archived(full, small.folder / "archives") == CHATS
     assert invoke("--output", "json", "purge", "restore").exit_code == 0
     assert content(full) == whole

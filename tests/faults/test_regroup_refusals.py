@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.support.cli import Completed
+from tests.support.disks import SmallDisk, small_disk
 from tests.support.regrouping import Mentored, Message
 
 from chatctl.stores.sql.database import Database
@@ -124,32 +124,21 @@ def test_a_server_that_is_killed_ends_the_run_and_the_same_command_finishes_it(
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "small", "12m") as disk:
+        yield disk
 
 
-def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(run_cli: Invoke, small: Path) -> None:
-    url = f"sqlite:///{small / 'chat.db'}"
+def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(
+    run_cli: Invoke, small: SmallDisk
+) -> None:
+    url = f"sqlite:///{small.folder / 'chat.db'}"
     mentored = flat(url, 6000, "x" * 300)
-    ballast = small / "ballast"
-    free = os.statvfs(small)
-    ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - 700_000))
-    before = mentored.fingerprints(chats=False)["messages"][0]
-    mentored.close()
-
-    refused = regroup(run_cli, url, "run", "--gap", "6h", "--batch-size", "500")
+    with small.filled(but_bytes=700_000):
+        before = mentored.fingerprints(chats=False)["messages"][0]
+        mentored.close()
+        refused = regroup(run_cli, url, "run", "--gap", "6h", "--batch-size", "500")
     assert (refused.exit_code, refused.json["errors"][0]["code"]) == (13, "disk_full"), refused
-    ballast.unlink()
     done = regroup(run_cli, url, "run", "--gap", "6h")
 
     assert (done.exit_code, done.json["data"]["messages_moved"]) == (0, before), done
@@ -164,18 +153,14 @@ def test_a_servers_full_disk_is_named_and_the_same_command_goes_on_once_there_is
 ) -> None:
     server = request.getfixturevalue(kind)
     url = server.databases.create_database()
-    with full_soon(server, sa.make_url(url).database or "", kind) as folder:
+    with full_soon(server, sa.make_url(url).database or "", kind) as disk:
         mentored = flat(url, 3000, "x" * 300)
         before = mentored.fingerprints(chats=False)
         mentored.target.journal.ensure()
         mentored.close()
-        ballast = folder / "ballast"
-        free = os.statvfs(folder)
-        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - 300_000))
-
-        refused = regroup(run_cli, url, "run", "--gap", "6h", "--batch-size", "300")
+        with disk.filled(but_bytes=300_000):
+            refused = regroup(run_cli, url, "run", "--gap", "6h", "--batch-size", "300")
         assert (refused.exit_code, refused.json["errors"][0]["code"]) == (13, "disk_full"), refused
-        ballast.unlink()
         done = regroup(run_cli, url, "run", "--gap", "6h")
 
         assert (done.exit_code, done.json["data"]["messages_moved"]) == (0, before["messages"][0]), done
@@ -184,24 +169,16 @@ def test_a_servers_full_disk_is_named_and_the_same_command_goes_on_once_there_is
 
 
 @contextmanager
-def full_soon(server: Any, database: str, kind: str) -> Iterator[Path]:
+def full_soon(server: Any, database: str, kind: str) -> Iterator[SmallDisk]:
     """Keeps that database of the server's on a file system of 24 MB; the rest, logs above all, stays where it is."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
     folder = server.data / database if kind == "own_mariadb" else server.folder / "small"
-    folder.mkdir(exist_ok=True)
     owner = server.data.stat()
-    options = f"size=24m,uid={owner.st_uid},gid={owner.st_gid},mode=0700"
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
+    with small_disk(folder, "24m", f"uid={owner.st_uid}", f"gid={owner.st_gid}", "mode=0700") as disk:
         if kind == "own_postgresql":
             with server.connect(autocommit=True) as connection:
                 connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
                 connection.execute(f'ALTER DATABASE "{database}" SET TABLESPACE small')
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+        yield disk
 
 
 def test_a_table_with_no_rows_is_nothing_to_do(run_cli: Invoke, sqlite_url: str) -> None:

@@ -1,4 +1,4 @@
-"""A database server that fails while a command is at work: it is killed, ends its sessions, or may be read alone.
+"""A database server in trouble while a command works: it is killed, ends its sessions, may be read alone, is locked.
 
 The command goes on by itself, or ends with the right exit code, and once the server is well the same command comes to
 the end that an undisturbed one comes to.
@@ -26,6 +26,7 @@ from tests.support.zygote import Zygote
 #: How often each command meets each trouble.
 ROUNDS = 10 if SOAK else 1
 CONNECTION, LOCKED, REFUSED = 5, 6, 13
+LOCKED_SECONDS = 3.0
 #: An account that a read-only server refuses to write for.
 APPLICATION = "application"
 
@@ -36,14 +37,14 @@ Server = MariaDBServer | PostgreSQLServer
 
 @dataclass(frozen=True)
 class Trouble:
-    """What befalls a server, what makes it well again, and what a command may end with meanwhile."""
+    """What befalls a server's database, what makes it well again, and what a command may end with meanwhile."""
 
-    befalls: Callable[[Server], None]
+    befalls: Callable[[Server, str], None]
     cure: Callable[[Server], None]
     ends: tuple[int, ...]
 
 
-def end_sessions(server: Server) -> None:
+def end_sessions(server: Server, _: str) -> None:
     """Ends every session, as an administrator does."""
     if isinstance(server, PostgreSQLServer):
         server.execute(
@@ -55,7 +56,7 @@ def end_sessions(server: Server) -> None:
         server.execute(f"KILL USER {APPLICATION}")
 
 
-def let_be_read_alone(server: Server, *, alone: bool = True) -> None:
+def let_be_read_alone(server: Server, _: str = "", *, alone: bool = True) -> None:
     """Makes it what a primary is that has become a replica."""
     if isinstance(server, MariaDBServer):
         server.execute(f"SET GLOBAL read_only = {alone:d}")
@@ -67,9 +68,23 @@ def let_be_read_alone(server: Server, *, alone: bool = True) -> None:
         time.sleep(0.01)
 
 
+def lock_tables(_: Server, url: str) -> None:
+    """Locks whatever table the application has for a while, one after the other, as a careless script does."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection, contextlib.suppress(sa.exc.DBAPIError):  # of a deadlock it may be the victim
+        names = [name for name in sa.inspect(connection).get_table_names() if not name.startswith("chatctl_")]
+        for name in names:
+            if engine.name == "postgresql":
+                connection.exec_driver_sql(f'LOCK TABLE "{name}"')
+            else:
+                connection.exec_driver_sql(f"SELECT COUNT(*) FROM `{name}` FOR UPDATE").all()
+        time.sleep(LOCKED_SECONDS)
+
+
 TROUBLES = {
-    "killed": Trouble(lambda server: server.kill(), lambda server: server.start(), (CONNECTION,)),
+    "killed": Trouble(lambda server, _: server.kill(), lambda server: server.start(), (CONNECTION,)),
     "sessions ended": Trouble(end_sessions, lambda _: None, (CONNECTION, LOCKED)),
+    "locked": Trouble(lock_tables, lambda _: None, (LOCKED,)),
     "read-only": Trouble(let_be_read_alone, lambda server: let_be_read_alone(server, alone=False), (REFUSED,)),
 }
 
@@ -115,13 +130,13 @@ def test_what_a_server_in_trouble_ends_is_finished_by_the_same_command(
 ) -> None:
     outset = Outset.of(case, zygote, url, tmp_path / "files")
 
-    def befall() -> None:
+    def befall(at: str) -> None:
         time.sleep(faults.chance.uniform(0.05, 0.95) * outset.seconds)
-        trouble.befalls(server)
+        trouble.befalls(server, at)
 
     for _ in range(ROUNDS):
         with outset.stage.copy() as copy, ThreadPoolExecutor(1) as beside:
-            befallen = beside.submit(befall)
+            befallen = beside.submit(befall, copy.url)
             done = outset.run(copy, also=trouble.ends)
             befallen.result()
             trouble.cure(server)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.support.cli import Cli, Completed
+from tests.support.disks import small_disk
 from tests.support.handmade import make_legacy
 
 from chatctl.stores.sql.database import Database
@@ -208,30 +209,21 @@ def test_a_file_that_may_only_be_read_is_refused(sqlite_url: str, run_cli: Cli, 
             subprocess.run(["umount", "-l", mounted], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_is_named_and_the_migration_goes_on_once_there_is_space(run_cli: Cli, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        url = f"sqlite:///{small / 'chat.db'}"
+    with small_disk(tmp_path / "small", "600k") as disk:
+        url = f"sqlite:///{disk.folder / 'chat.db'}"
         database = Database(url)
         legacy = make_legacy(database, "mentor")
         rows = legacy.rows()
         database.close()
-        ballast = small / "ballast"
-        subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4096"], capture_output=True)
         arguments = ("-o", "json", "--database", url, "--layout", "mentor", "migrate", "up")
-        refused = run_cli(*arguments)
+        with disk.filled():
+            refused = run_cli(*arguments)
         assert answer(refused) == (13, "disk_full")
-        ballast.unlink()
         assert legacy.rows() == rows
         assert run_cli(*arguments).exit_code == 0
         assert legacy.rows() == rows
         database.close()
-    finally:
-        subprocess.run(["umount", "-l", small], check=True)
 
 
 def test_a_second_copy_is_told_who_holds_the_lock(sqlite_url: str, run_cli: Cli, migrate: Run) -> None:

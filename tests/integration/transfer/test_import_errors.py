@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.support.cli import Cli, Completed
+from tests.support.disks import SmallDisk, small_disk
 from tests.support.transfers import execute, fingerprint, make_tables, message, rows_of, write_lines
 
 Invoke = Callable[..., Completed]
@@ -109,44 +109,36 @@ def test_a_database_that_is_read_only(mentor: str, importing: Importing, tmp_pat
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of 2 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small file system can't be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "small", "2m") as disk:
+        yield disk
 
 
 def test_a_full_disk_under_the_database_and_more_room_later(
-    small_disk: Path, importing: Importing, tmp_path: Path
+    small: SmallDisk, importing: Importing, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{small_disk / 'chat.db'}"
+    url = f"sqlite:///{small.folder / 'chat.db'}"
     make_tables(url)
     file = write_lines(tmp_path / "m.jsonl", (message(at, content="x" * 400) for at in range(8_000)))
 
     assert failure(importing(url, file, "--batch-size", "500")) == (13, "disk_full")
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    small.grow("64m")
     data = importing(url, file, "--batch-size", "500").json["data"]
     assert (data["rows_read"], data["imported"], data["repeated"]) == (8_000, 8_000, 0)
 
 
 def test_a_full_disk_under_the_reject_file_and_more_room_later(
-    mentor: str, small_disk: Path, importing: Importing, tmp_path: Path
+    mentor: str, small: SmallDisk, importing: Importing, tmp_path: Path
 ) -> None:
     records = (message(at) if at % 2 else f"no JSON {'x' * 2_000}" for at in range(4_000))
     file = write_lines(tmp_path / "m.jsonl", records)
-    options = ("--rejects", small_disk / "bad.jsonl", "--batch-size", "500")
+    options = ("--rejects", small.folder / "bad.jsonl", "--batch-size", "500")
 
     assert failure(importing(mentor, file, *options)) == (13, "disk_full")
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    small.grow("64m")
     data = importing(mentor, file, *options).json["data"]
     assert (data["rows_read"], data["imported"], data["rejected"]) == (4_000, 2_000, 2_000)
-    assert len((small_disk / "bad.jsonl").read_text().splitlines()) == 2_000
+    assert len((small.folder / "bad.jsonl").read_text().splitlines()) == 2_000
 
 
 @pytest.mark.parametrize(
