@@ -230,16 +230,19 @@ class Dialect(ABC):
         have the same checksum on every engine: instants count in microseconds since 1970, booleans as 0 or 1.
         """
         columns = [table.c[key] for key in (keys or table.c.keys())]
-        source = sa.select(self.row_digest(columns).label("digest")).select_from(table)
-        inner = (source.where(where) if where is not None else source).subquery()
-        sums = [sa.func.coalesce(sa.func.sum(self.digest_word(inner.c.digest, part)), 0) for part in range(4)]
-        row = connection.execute(sa.select(sa.func.count(), *sums).select_from(inner)).one()
-        return int(row[0]), "".join(f"{int(word) % 2**32:08x}" for word in row[1:])
+        texts = sa.select(self._row_text(columns).label("text")).select_from(table)
+        return self.checksum(connection, texts if where is None else texts.where(where))
+
+    @abstractmethod
+    def checksum(self, connection: sa.Connection, texts: sa.Select[Any]) -> tuple[int, str]:
+        """The number of `texts` (a column `text`), and a checksum as `digests` has it."""
 
     def row_digest(self, columns: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """32 hex digits that stand for the row: MD5 over its values, each with its length."""
-        text = self.concat([self._measured(column) for column in columns])
-        return sa.func.md5(text, type_=sa.String())
+        return sa.func.md5(self._row_text(columns), type_=sa.String())
+
+    def _row_text(self, columns: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        return self.concat([self._measured(column) for column in columns])
 
     def _measured(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         text = self.canonical_text(column)
@@ -267,10 +270,6 @@ class Dialect(ABC):
     @abstractmethod
     def epoch_microseconds(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         """A timestamp column as whole microseconds since 1970-01-01 UTC."""
-
-    @abstractmethod
-    def digest_word(self, digest: sa.ColumnElement[str], part: int) -> sa.ColumnElement[int]:
-        """Hex digits 8·part … 8·part+7 of `digest` as a number from 0 to 2³²−1."""
 
     def concat(self, parts: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[str]:
         """The parts joined, none of them null."""

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
 from pymysql.err import Error
-from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.dialects.mysql import BIGINT, insert
 
 from chatctl import errors
 from chatctl.stores.sql.dialects.base import KEPT_COLUMNS, Dialect, Merge, TableSize
+from chatctl.stores.sql.dialects.digests import sum_of_halves
 from chatctl.stores.sql.dialects.gentle import Manners, MySQLManners
 from chatctl.stores.sql.dialects.load_data import CAPABILITY, REFUSALS, LoadComplaint, load_data
 from chatctl.stores.sql.dialects.measuring import Gauge, MySQLGauge
@@ -212,10 +213,10 @@ class MySQL(Dialect):
         origin: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMP('1970-01-01 00:00:00')")
         return sa.func.timestampdiff(unit, origin, column, type_=sa.BigInteger())
 
-    def digest_word(self, digest: sa.ColumnElement[str], part: int) -> sa.ColumnElement[int]:
-        """CONV from base 16."""
-        digits = sa.func.substr(digest, part * 8 + 1, 8)
-        return sa.cast(sa.func.conv(digits, 16, 10), sa.BigInteger)
+    def checksum(self, connection: sa.Connection, texts: sa.Select[Any]) -> tuple[int, str]:
+        """With a digest for each half: to keep the server from computing it twice would take a table of all digests."""
+        digest: sa.ColumnElement[str] = sa.func.md5(texts.subquery().c.text, type_=sa.String())
+        return sum_of_halves(connection, sa.select(digest.label("digest")).subquery(), _number)
 
     def upsert(self, table: sa.Table, keys: Sequence[str], rows: sa.Select[Any], key: str, merge: Merge) -> sa.Insert:
         """ON DUPLICATE KEY UPDATE."""
@@ -249,6 +250,11 @@ class MySQL(Dialect):
             same = [earlier == kept for earlier, kept in zip(columns[:depth], values[:depth], strict=True)]
             choices.append(sa.and_(*same, column > value))
         return sa.or_(*choices)
+
+
+def _number(digits: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """Hex digits by CONV."""
+    return sa.cast(sa.func.conv(digits, 16, 10), BIGINT(unsigned=True))
 
 
 def _keep_alive(connected: socket.socket) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chatctl import errors
 from chatctl.stores.sql.dialects.base import KEPT_COLUMNS, Dialect, Merge, TableSize
+from chatctl.stores.sql.dialects.digests import sum_of_halves
 from chatctl.stores.sql.dialects.gentle import PostgreSQLManners
 from chatctl.stores.sql.dialects.measuring import Gauge
 from chatctl.stores.sql.dialects.measuring_postgresql import PostgreSQLGauge
@@ -195,10 +196,11 @@ class PostgreSQL(Dialect):
         """EXTRACT(EPOCH …), which is exact (numeric) from version 14 on."""
         return sa.cast(sa.extract("epoch", column) * 1_000_000, sa.BigInteger)
 
-    def digest_word(self, digest: sa.ColumnElement[str], part: int) -> sa.ColumnElement[int]:
-        """Through bit(32): PostgreSQL reads hex digits as bits."""
-        bits = sa.literal("x").op("||")(sa.func.substr(digest, part * 8 + 1, 8))
-        return sa.cast(bits.op("::")(sa.literal_column("bit(32)")), sa.BigInteger)
+    def checksum(self, connection: sa.Connection, texts: sa.Select[Any]) -> tuple[int, str]:
+        """OFFSET 0 keeps the server from computing a digest as often as it is named."""
+        digest: sa.ColumnElement[str] = sa.func.md5(texts.subquery().c.text, type_=sa.String())
+        digests = sa.select(digest.label("digest")).offset(sa.literal_column("0")).subquery()
+        return sum_of_halves(connection, digests, _number)
 
     def concat(self, parts: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[str]:
         """The || operator: concat() takes at most a hundred arguments."""
@@ -226,6 +228,11 @@ class PostgreSQL(Dialect):
         """ON CONFLICT … DO UPDATE."""
         statement = insert(table).from_select(list(keys), rows)
         return statement.on_conflict_do_update(index_elements=[table.c[key]], set_=merge(table.c, statement.excluded))
+
+
+def _number(digits: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """Hex digits by way of bits: PostgreSQL reads them as such."""
+    return sa.cast(sa.literal("x").op("||")(digits).op("::")(sa.literal_column("bit(64)")), sa.BigInteger)
 
 
 def _primary(problem: psycopg.Error) -> str:

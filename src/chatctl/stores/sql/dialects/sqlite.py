@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import tempfile
@@ -20,6 +19,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from chatctl import errors
 from chatctl.stores.sql.dialects.base import KEPT_COLUMNS, READS_ONLY, Dialect, Merge, TableSize
+from chatctl.stores.sql.dialects.digests import DigestSum, md5
 from chatctl.stores.sql.dialects.measuring import Gauge, SQLiteGauge
 from chatctl.stores.sql.dialects.scratch import Scratch, require_answer
 from chatctl.stores.sql.types import UtcDateTime
@@ -108,8 +108,8 @@ class SQLite(Dialect):
             if not read_only:
                 _require_writable(engine.url)
             connection.isolation_level = None
-            connection.create_function("md5", 1, _md5, deterministic=True)
-            connection.create_function("chatctl_hex", 1, _from_hex, deterministic=True)
+            connection.create_function("md5", 1, md5, deterministic=True)
+            connection.create_aggregate("chatctl_digest_sum", 1, DigestSum)
             connection.create_function("chatctl_crc", 1, zlib.crc32, deterministic=True)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB if read_only else _CACHE_KIB}")
@@ -251,9 +251,12 @@ class SQLite(Dialect):
         fraction = sa.cast(sa.func.substr(digits.op("||")("000000"), 1, 6), sa.BigInteger)
         return seconds * 1_000_000 + fraction
 
-    def digest_word(self, digest: sa.ColumnElement[str], part: int) -> sa.ColumnElement[int]:
-        """Hex digits to a number: SQLite has no such function, so chatctl registers one."""
-        return sa.func.chatctl_hex(sa.func.substr(digest, part * 8 + 1, 8), type_=sa.BigInteger())
+    def checksum(self, connection: sa.Connection, texts: sa.Select[Any]) -> tuple[int, str]:
+        """By an aggregate of chatctl's own: SQLite would call for each row's digest as often as it is named."""
+        text = texts.subquery().c.text
+        summed = sa.func.coalesce(sa.func.chatctl_digest_sum(text), DigestSum().finalize())
+        count, checksum = connection.execute(sa.select(sa.func.count(text), summed)).one()
+        return int(count), str(checksum)
 
     @contextmanager
     def scratch(self, connection: sa.Connection) -> Iterator[Scratch]:
@@ -366,11 +369,3 @@ def _quoted(name: str) -> str:
 
 def _timestamp(value: datetime) -> str:
     return value.isoformat(sep=" ", timespec="microseconds")
-
-
-def _from_hex(digits: str) -> int:
-    return int(digits, 16)
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
