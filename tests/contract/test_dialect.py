@@ -246,6 +246,26 @@ def test_a_connection_is_ended_by_its_id(database: Database) -> None:
             doomed.exec_driver_sql("SELECT 1")
 
 
+def test_a_connection_that_is_ended_is_named_though_tidying_up_fails_as_well(database: Database) -> None:
+    with database.connect() as admin, database.engine.connect() as doomed:
+        identity = database.dialect.sessions.identity(doomed)
+        if not identity:
+            pytest.skip(f"{database.dialect.title} has no server to end a connection on")
+
+        def commit_whatever_happens() -> None:
+            # As Alembic's autocommit_block() does.
+            with doomed.begin() as transaction:
+                try:
+                    doomed.exec_driver_sql("SELECT 1")
+                finally:
+                    transaction.commit()
+
+        doomed.rollback()
+        database.dialect.sessions.end(admin, identity)
+        with pytest.raises(errors.ConnectionLostError), database.translating():
+            commit_whatever_happens()
+
+
 def test_table_sizes_tell_rows_and_bytes_of_what_is_there(things: Database) -> None:
     with inserting(things, ROWS):
         pass

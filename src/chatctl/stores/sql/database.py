@@ -107,8 +107,10 @@ class Database:
             yield
         except sa.exc.TimeoutError as problem:
             raise RetryableError(f"{self.where}: every connection is in use.") from problem
-        except sa.exc.DBAPIError as problem:
-            original = problem.orig or problem
+        except (sa.exc.DBAPIError, sa.exc.PendingRollbackError) as problem:
+            original = _reason(problem)
+            if original is None:
+                raise
             if isinstance(original, ChatctlError):
                 raise original from problem
             raise self.error(original) from original
@@ -129,3 +131,11 @@ class Database:
         elif kind is CannotConnectError:
             hint = "Check the host, the port and the database name, and that the server is running."
         return kind(f"{self.where}: {reason}", hint=hint)
+
+
+def _reason(problem: BaseException) -> BaseException | None:
+    """The driver's error. What tidies up behind one fails, too, once the connection is gone, and hides it."""
+    found: BaseException | None = problem
+    while found is not None and not isinstance(found, sa.exc.DBAPIError):
+        found = found.__context__
+    return found and (found.orig or found)

@@ -24,8 +24,15 @@ _KINDS: tuple[tuple[str, type[errors.ChatctlError]], ...] = (
     (r"server version mismatch|Unknown table 'column_statistics'", errors.MissingToolError),
     (r"permission denied for|command denied|Access denied; you need|must be owner", errors.NoPrivilegeError),
     (r"Access denied for user|password authentication failed|no password supplied", errors.AccessDeniedError),
-    (r"Can't connect|Connection refused|could not translate host|Unknown server host", errors.CannotConnectError),
-    (r"Lost connection|server closed the connection|terminating connection", errors.ConnectionLostError),
+    (
+        r"Can't connect|Connection refused|could not translate host|Unknown server host|the database system is ",
+        errors.CannotConnectError,
+    ),
+    (
+        r"Lost connection|has gone away|Connection was killed|server closed the connection|terminating connection"
+        r"|no connection to the server",
+        errors.ConnectionLostError,
+    ),
     (r"read-only transaction|--read-only option", errors.ReadOnlyError),
 )
 
