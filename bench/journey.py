@@ -1,9 +1,10 @@
 """The whole journey at size: import, migrate, regroup, verify, purge, restore, backup, drill, rollback, on each engine.
 
-    python -m bench.journey [MESSAGES] [ENGINE…]
+    python -m bench.journey [--sized] [MESSAGES] [ENGINE…]
 
 Each step is the command line as a process of its own. Printed are its seconds, messages a second, and the most that it
-had resident; a step that takes longer says once a minute what it has resident and how far it is.
+had resident; a step that takes longer says once a minute what it has resident and how far it is. A server has a stock
+server's memory, or with `--sized` memory that holds the messages.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 import shlex
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.measured import Measured, measured
-from bench.regroup import SERVERS, fresh, make_legacy, messages
+from bench.regroup import SERVERS, SIZED, STOCK, fresh, make_legacy, messages
 from tests.support.processes import ServerUnavailableError
 
 MEMORY_MIB = 200
@@ -65,21 +67,25 @@ def step(name: str, environment: dict[str, str], folder: Path, count: int) -> Me
     return taken
 
 
-def journey(engine: str, count: int, folder: Path) -> float:
+def journey(engine: str, count: int, folder: Path, memory: Mapping[str, dict[str, str]]) -> float:
     """Goes through all steps on one engine; the most that any had resident."""
-    with fresh(engine) as make:
+    with fresh(engine, memory) as make:
         database = make()
         make_legacy(database)
         url = database.url.render_as_string(hide_password=False)
         database.close()
         environment = {"CHATCTL_DATABASE": url, "CHATCTL_LAYOUT": "mentor", "XDG_DATA_HOME": str(folder / engine)}
         print(f"{engine}, {count:,} messages", flush=True)
-        return max(step(name, environment, folder, count).resident_mib for name in STEPS)
+        taken = [step(name, environment, folder, count) for name in STEPS]
+        seconds = sum(each.seconds for each in taken)
+        print(f"  {'all':14}{seconds:>9.1f} s{count / seconds:>11,.0f} messages/s", flush=True)
+        return max(each.resident_mib for each in taken)
 
 
 def main() -> int:
     """Goes on every engine that this machine has; 1 where a step had more resident than it may."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sized", action="store_true", help="servers whose memory holds the messages")
     parser.add_argument("messages", type=int, nargs="?", default=1_000_000)
     parser.add_argument("engines", nargs="*", default=["sqlite", *SERVERS])
     asked = parser.parse_args()
@@ -88,7 +94,7 @@ def main() -> int:
         write_messages(Path(folder) / "messages.jsonl", asked.messages)
         for engine in asked.engines:
             try:
-                resident.append(journey(engine, asked.messages, Path(folder)))
+                resident.append(journey(engine, asked.messages, Path(folder), SIZED if asked.sized else STOCK))
             except ServerUnavailableError as problem:
                 print(f"{engine}: left out ({problem})")
     print(f"highest resident size of a step {max(resident):,.0f} MiB (at most {MEMORY_MIB})")

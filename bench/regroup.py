@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -50,6 +50,11 @@ SERVERS = {"mariadb": MariaDBServer, "postgresql": PostgreSQLServer}
 STOCK = {
     "mariadb": {"innodb-buffer-pool-size": "128M", "innodb-log-file-size": "96M"},
     "postgresql": {"shared_buffers": "128MB"},
+}
+#: What whoever keeps ten million messages gives a server: memory that holds them, and room for its log.
+SIZED = {
+    "mariadb": {"innodb-buffer-pool-size": "4G", "innodb-log-file-size": "2G"},
+    "postgresql": {"shared_buffers": "4GB", "max_wal_size": "8GB"},
 }
 
 _WORDS = ("why", "does", "this", "closure", "keep", "the", "old", "value", "спасибо", "🙂", "maybe")
@@ -194,15 +199,18 @@ def fill(database: Database, count: int) -> None:
 
 
 @contextmanager
-def fresh(engine: str) -> Iterator[Callable[[], Database]]:
-    """Makes a new, empty database at each call; raises ServerUnavailableError where there is no server."""
+def fresh(engine: str, memory: Mapping[str, dict[str, str]] = STOCK) -> Iterator[Callable[[], Database]]:
+    """Makes a new, empty database at each call, on a server with that `memory`.
+
+    Raises ServerUnavailableError where there is no server.
+    """
     with ExitStack() as stack:
         if engine == "sqlite":
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             numbers = itertools.count()
             yield lambda: Database(f"sqlite:///{folder}/{next(numbers)}.db")
             return
-        server = stack.enter_context(SERVERS[engine](STOCK[engine]))
+        server = stack.enter_context(SERVERS[engine](memory[engine]))
         yield lambda: Database(server.databases.create_database())
 
 

@@ -8,9 +8,11 @@ import pytest
 import sqlalchemy as sa
 from tests.support.regrouping import Mentored, Message, crew, partition
 
+from chatctl.domain.progress import SilentProgress, StopSignal
 from chatctl.domain.result import Outcome
 from chatctl.errors import MissingEntityError, NotFoundError, StalePlanError, UnfinishedRunError
 from chatctl.services.regroup import running, undoing
+from chatctl.services.regroup.driving import Crew
 from chatctl.services.regroup.target import Request
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -136,6 +138,33 @@ def test_undo_keeps_a_chat_that_was_written_to_by_an_application_that_moves_no_c
     assert mentored.rows("chats") == before
     left = {"id0002", "id0004" if write == "another" else "id0003"}
     assert mentored.partition() == {frozenset(left)}
+
+
+@pytest.mark.parametrize("write", ["title", "is_active", "another"])
+def test_undo_keeps_a_chat_whole_that_is_written_to_while_it_is_at_work(mentored: Mentored, write: str) -> None:
+    mentored.fill([message(1), message(2, user="u2"), message(3, user="u2", minutes=1)])
+    mentored.regroup()
+    chats = mentored.tables["chats"]
+    (kept,) = [row[0] for row in mentored.rows("chats", "id", "user_id") if row[1] == "u2"]
+
+    class Application(SilentProgress):
+        """Writes to a chat whose messages have just been freed."""
+
+        def note(self, text: str) -> None:
+            if not text.startswith("taking chats back"):
+                return
+            assert mentored.partition() == set()
+            if write == "another":
+                mentored.fill([message(4, user="u2", minutes=2)], chat_id=kept)
+            else:
+                value = {"title": "Mine", "is_active": False}[write]
+                mentored.execute(chats.update().where(chats.c.id == kept).values({write: value}))
+
+    result = undoing.undo(mentored.target, None, Crew(Application(), StopSignal()))
+
+    counted = {name: result.data[name] for name in ("messages_freed", "chats_deleted", "chats_kept")}
+    assert counted == {"messages_freed": 1, "chats_deleted": 1, "chats_kept": 1}
+    assert mentored.partition() == {frozenset({"id0002", "id0003", *(["id0004"] if write == "another" else [])})}
 
 
 def test_mentors_need_no_names(mentored: Mentored) -> None:

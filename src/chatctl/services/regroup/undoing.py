@@ -14,7 +14,16 @@ from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.locks import RunLock
 from chatctl.stores.sql.regroup import Scheme, WorkTables
 from chatctl.stores.sql.regroup.phase import Phase
-from chatctl.stores.sql.regroup.undoing import TakeBackChats, TakeBackCompanions, still_linked
+from chatctl.stores.sql.regroup.undoing import (
+    FreeMessages,
+    GiveBackMessages,
+    LookAtChats,
+    TakeBackChats,
+    TakeBackCompanions,
+    still_linked,
+)
+
+_PHASES: tuple[type[Phase], ...] = (LookAtChats, FreeMessages, TakeBackChats, GiveBackMessages, TakeBackCompanions)
 
 
 def undo_plan(target: RegroupTarget, run_id: str | None) -> Result:
@@ -103,9 +112,9 @@ def _begin(target: RegroupTarget, run: Run) -> tuple[Run, bool]:
 
 
 def _take_back(target: RegroupTarget, driver: Driver, undoing: Run, scheme: Scheme, work: WorkTables) -> bool:
-    phases: tuple[Phase, ...] = (TakeBackChats(scheme, work, 1), TakeBackCompanions(scheme, work, 1))
     try:
-        return all(driver.phase(phase) is not None for phase in phases)
+        work.create_freed(target.database)
+        return all(driver.phase(phase(scheme, work, 1)) is not None for phase in _PHASES)
     except ChatctlError as problem:
         _note(target, undoing, RunStatus.INTERRUPTED, driver, str(problem))
         raise

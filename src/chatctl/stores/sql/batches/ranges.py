@@ -60,9 +60,9 @@ class Ranges:
         self._batches = journal.tables.batches
 
     def add(self, connection: sa.Connection, run_id: str, bounds: Sequence[Position]) -> None:
-        """Adds one open range for each of `bounds`, unless the run has ranges already."""
+        """Adds one open range for each of `bounds`, which may be none, unless the run has ranges already."""
         counted = sa.select(sa.func.count()).select_from(self._table).where(self._table.c.run_id == run_id)
-        if connection.scalar(counted):
+        if not bounds or connection.scalar(counted):
             return
         rows = [
             {

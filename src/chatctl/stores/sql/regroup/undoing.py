@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices, whole
+from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices, slices_of, whole
 from chatctl.stores.sql.regroup.phase import Phase, changed
 from chatctl.stores.sql.regroup.scheme import LAST, Scheme
 from chatctl.stores.sql.regroup.settle import actual
@@ -17,52 +17,27 @@ from chatctl.stores.sql.regroup.titles import first_line
 from chatctl.stores.sql.regroup.worktables import JOINED, KEPT, MADE, WorkTables
 
 
-class TakeBackChats(Phase):
-    """Frees the messages of the run's chats and deletes those, by ranges of chat IDs.
+class UndoPhase(Phase):
+    """What the phases of taking chats back have in common.
 
     A chat that the application has written to since is kept whole, with its messages.
     """
 
-    name: ClassVar[str] = "undo"
-    title: ClassVar[str] = "taking chats back"
-    unit: ClassVar[str] = "chats"
-    first_batch: int = 1_000
-
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Slices of the chats' IDs."""
-        return chat_slices(connection, self.scheme, self.work)
-
-    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
-        """Takes the next `size` chats back."""
+    def _is_made(self) -> sa.Select[Any]:
         work = self.work.chats.c
-        step = KeyRange(work.chat_id).step(connection, bounds, position, size)
-        counts = {}
-        if step.rows:
-            after = position.get("after", bounds["after"])
-            kept = self._keep_what_was_written_to(connection, step.within, after, step.upper)
-            own = sa.select(work.chat_id).where(step.within, work.fate == MADE)
-            inside = between(self.scheme.link, after, step.upper)
-            freed = self._free(connection, sa.and_(*inside, self.scheme.link.in_(own)))
-            freed += self._free_joined(connection, step.within)
-            # The bounds once more: MariaDB would look for the chats of the list in the whole table.
-            chosen = [*between(self.scheme.chat_id, after, step.upper), self.scheme.chat_id.in_(own)]
-            deleted = changed(connection, self.scheme.chats.delete().where(*chosen))
-            counts = {"messages_freed": freed, "chats_deleted": deleted, "chats_kept": kept}
-        return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
+        return sa.select(work.chat_id).where(work.fate == MADE)
 
-    def _keep_what_was_written_to(
-        self, connection: sa.Connection, within: sa.ColumnElement[bool], after: Any, upto: Any
-    ) -> int:
-        work, scheme = self.work.chats, self.scheme
-        now = actual(scheme, between(scheme.link, after, upto)).subquery()
-        more = sa.or_(now.c.messages > work.c.messages, now.c.last_at > work.c.last_at)
-        grown = sa.exists().where(now.c.chat_id == work.c.chat_id, more)
-        altered = sa.exists().where(scheme.chat_id == work.c.chat_id, sa.or_(*alterations(scheme, self.work)))
-        written_to = sa.select(work.c.chat_id).where(within, work.c.fate == MADE, sa.or_(grown, altered))
-        kept = list(connection.scalars(written_to))
+    def _keep(self, connection: sa.Connection, within: sa.ColumnElement[bool], *signs: sa.ColumnElement[bool]) -> int:
+        """Keeps the chats of the range that any of `signs` is true of."""
+        work = self.work.chats
+        kept = list(connection.scalars(self._is_made().where(within, sa.or_(*signs))))
         if kept:
             connection.execute(work.update().where(work.c.chat_id.in_(kept)).values(fate=KEPT))
         return len(kept)
+
+    def _altered(self, *, titles: bool = True) -> sa.ColumnElement[bool]:
+        signs = alterations(self.scheme, self.work, titles=titles)
+        return sa.exists().where(self.scheme.chat_id == self.work.chats.c.chat_id, sa.or_(*signs))
 
     def _free(self, connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:
         scheme = self.scheme
@@ -81,6 +56,98 @@ class TakeBackChats(Phase):
         known = scheme.id.in_(sa.select(owned.id))
         connection.execute(scheme.messages.update().where(chosen, known).values(values))
 
+
+class LookAtChats(UndoPhase):
+    """Finds the chats that the application has written to, by ranges of chat IDs."""
+
+    name: ClassVar[str] = "undo-look"
+    title: ClassVar[str] = "looking at chats"
+    unit: ClassVar[str] = "chats"
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the chats' IDs."""
+        return chat_slices(connection, self.scheme, self.work)
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Looks at the next `size` chats."""
+        work = self.work.chats.c
+        step = KeyRange(work.chat_id).step(connection, bounds, position, size)
+        counts = {}
+        if step.rows:
+            after = position.get("after", bounds["after"])
+            now = actual(self.scheme, between(self.scheme.link, after, step.upper)).subquery()
+            more = sa.or_(now.c.messages > work.messages, now.c.last_at > work.last_at)
+            grown = sa.exists().where(now.c.chat_id == work.chat_id, more)
+            counts = {"chats_kept": self._keep(connection, step.within, grown, self._altered())}
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
+
+
+class FreeMessages(UndoPhase):
+    """Frees the messages of the run's chats in the order of their own keys: a chat's lie all over the table."""
+
+    name: ClassVar[str] = "undo-free"
+    title: ClassVar[str] = "freeing messages"
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the messages' keys."""
+        parts = slices_of(connection, self.scheme.dialect, self.scheme.messages)
+        return KeyRange(self.scheme.id).slices(connection, parts)
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Frees those of the next `size` messages that are in a chat of the run."""
+        scheme, freed = self.scheme, self.work.freed
+        step = KeyRange(scheme.id).step(connection, bounds, position, size)
+        counts = {}
+        if step.rows:
+            chosen = sa.and_(step.within, scheme.link.in_(self._is_made()))
+            rows = sa.select(scheme.id, scheme.link).where(chosen)
+            connection.execute(freed.insert().from_select(["id", "chat_id"], rows))
+            counts = {"messages_freed": self._free(connection, chosen)}
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
+
+
+class TakeBackChats(UndoPhase):
+    """Deletes the run's chats, which are empty now, by ranges of chat IDs; keeps what was written to meanwhile."""
+
+    name: ClassVar[str] = "undo"
+    title: ClassVar[str] = "taking chats back"
+    unit: ClassVar[str] = "chats"
+    first_batch: int = 1_000
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the chats' IDs."""
+        return chat_slices(connection, self.scheme, self.work)
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Takes the next `size` chats back."""
+        scheme, work = self.scheme, self.work.chats.c
+        step = KeyRange(work.chat_id).step(connection, bounds, position, size)
+        counts = {}
+        if step.rows:
+            after = position.get("after", bounds["after"])
+            # The bounds as well: MariaDB would look for the chats of the list in the whole table.
+            chosen = [
+                *between(scheme.chat_id, after, step.upper),
+                scheme.chat_id.in_(self._is_made().where(step.within)),
+            ]
+            locked = sa.select(scheme.chat_id).where(*chosen).with_for_update().subquery()
+            # From here on no message can be put into one of them.
+            connection.execute(sa.select(sa.func.count()).select_from(locked))
+            kept = self._keep(connection, step.within, self._has_messages(after, step.upper), self._was_altered())
+            freed = self._free_joined(connection, step.within)
+            with scheme.dialect.children_gone(connection, scheme.chats, [(scheme.link, scheme.chat_id)]):
+                deleted = changed(connection, scheme.chats.delete().where(*chosen))
+            counts = {"messages_freed": freed, "chats_deleted": deleted, "chats_kept": kept}
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
+
+    def _has_messages(self, after: Any, upto: Any) -> sa.ColumnElement[bool]:
+        inside = between(self.scheme.link, after, upto)
+        return sa.exists().where(self.scheme.link == self.work.chats.c.chat_id, *inside)
+
+    def _was_altered(self) -> sa.ColumnElement[bool]:
+        # What a title was made of is gone where it was the first message.
+        return self._altered(titles=self.scheme.grouping.title != "first-message")
+
     def _free_joined(self, connection: sa.Connection, within: sa.ColumnElement[bool]) -> int:
         """Messages that the run added to chats which were there before go; those chats get their time back."""
         work, scheme, joined = self.work.chats.c, self.scheme, self.work.joined.c
@@ -96,6 +163,40 @@ class TakeBackChats(Phase):
             connection.execute(before)
             break
         return freed
+
+
+class GiveBackMessages(UndoPhase):
+    """Gives chats that were kept after all their messages back."""
+
+    name: ClassVar[str] = "undo-give-back"
+    title: ClassVar[str] = "giving messages back"
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the freed messages' keys, if any chat was kept that had been emptied."""
+        if connection.execute(self._theirs().limit(1)).first() is None:
+            return []
+        return [whole()]
+
+    def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
+        """Gives the next `size` messages back that nobody has put elsewhere meanwhile."""
+        scheme, freed = self.scheme, self.work.freed.c
+        step = KeyRange(freed.id, [freed.chat_id.in_(self._kept())]).step(connection, bounds, position, size)
+        counts = {}
+        if step.rows:
+            theirs = self._theirs().where(step.within)
+            link = sa.select(freed.chat_id).where(freed.id == scheme.id).scalar_subquery()
+            values = {scheme.link_key: link, **{key: scheme.values[key] for key in scheme.filled}}
+            given = scheme.messages.update().where(scheme.id.in_(theirs), scheme.link.is_(None)).values(values)
+            counts = {"messages_freed": -changed(connection, given)}
+        return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
+
+    def _kept(self) -> sa.Select[Any]:
+        work = self.work.chats.c
+        return sa.select(work.chat_id).where(work.fate == KEPT)
+
+    def _theirs(self) -> sa.Select[Any]:
+        freed = self.work.freed.c
+        return sa.select(freed.id).where(freed.chat_id.in_(self._kept()))
 
 
 class TakeBackCompanions(Phase):
@@ -125,12 +226,12 @@ class TakeBackCompanions(Phase):
 
 
 def alterations(
-    scheme: Scheme, work: WorkTables, clocks: Sequence[sa.ColumnElement[Any]] | None = None
+    scheme: Scheme, work: WorkTables, clocks: Sequence[sa.ColumnElement[Any]] | None = None, *, titles: bool = True
 ) -> list[sa.ColumnElement[bool]]:
     """What tells that a chat's row is no longer as the run made it, for a join of chats and the run's own.
 
     A clock, or the title and the other values: not every application moves its clock. `clocks` are the chat's own if
-    they are not given.
+    they are not given; `titles` can be left out.
     """
     chats, made = scheme.chats.c, work.chats.c
     if clocks is None:
@@ -138,7 +239,7 @@ def alterations(
     found = [clock > made.last_at for clock in clocks]
     for key, value in scheme.chat_literals().items():
         found.append(chats[key].is_distinct_from(sa.literal(value, chats[key].type)))
-    if "title" in chats:
+    if titles and "title" in chats:
         exact = scheme.dialect.exact
         found.append(exact(chats.title).is_distinct_from(exact(sa.type_coerce(_title(scheme, work), sa.String()))))
     return found or [sa.false()]

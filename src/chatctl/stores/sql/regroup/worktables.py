@@ -110,6 +110,15 @@ class WorkTables:
         keys = [self._column(key) for key in self._scheme.filled]
         return self._table("owned", sa.Column("id", self._id_type(), primary_key=True, autoincrement=False), *keys)
 
+    @cached_property
+    def freed(self) -> sa.Table:
+        """The messages that taking the run back has freed, with the chats that they were in."""
+        return self._table(
+            "freed",
+            sa.Column("id", self._id_type(), primary_key=True, autoincrement=False),
+            sa.Column("chat_id", sa.String(64), nullable=False),
+        )
+
     @property
     def all(self) -> list[sa.Table]:
         """Every table that this run needs."""
@@ -130,10 +139,15 @@ class WorkTables:
             for table in self.all:
                 table.create(connection, checkfirst=True)
 
+    def create_freed(self, database: Database) -> None:
+        """Makes what taking the run back needs; where it is there it stays."""
+        with database.begin() as connection:
+            self.freed.create(connection, checkfirst=True)
+
     def drop(self, database: Database) -> None:
         """Drops the tables; those that are gone already don't matter."""
         with database.begin() as connection:
-            for table in self.all:
+            for table in (*self.all, self.freed):
                 table.drop(connection, checkfirst=True)
 
     def exist(self, connection: sa.Connection) -> bool:
