@@ -74,8 +74,6 @@ def run(
             now_ms = saved["now_ms"] if saved else None
             planned = make_plan(target, connection, request, now_ms, to_be_shown=False)
             unfinished = target.journal.runs.unfinished(connection, KIND, target.layout.name, PURGE_LOCK)
-        # What the plan has read would stay in memory beside what is read to delete it.
-        target.database.close()
         _check(planned, request, unfinished, saved)
         attendance.agree(planned)
         result = _Purge(target, request, planned, attendance).carry_out(unfinished, lock)

@@ -220,8 +220,12 @@ class PostgreSQL(Dialect):
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'")
 
     def prefer_indexes(self, connection: sa.Connection) -> None:
-        """Nested loops over indexes: the planner's guesses lag behind tables that a run has just filled."""
-        for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+        """Nested loops over indexes: the planner's guesses lag behind tables that a run has just filled.
+
+        It also takes one row in two hundred for free of a chat, and would sort a whole table for a batch; and it would
+        compile what it thinks will take so long.
+        """
+        for setting in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"):
             connection.exec_driver_sql(f"SET LOCAL {setting} = off")
 
     def upsert(self, table: sa.Table, keys: Sequence[str], rows: sa.Select[Any], key: str, merge: Merge) -> sa.Insert:

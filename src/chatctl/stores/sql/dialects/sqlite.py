@@ -36,8 +36,6 @@ _CACHE_KIB = 64_000
 #: A look goes through a table once, and an index is sorted in as much memory again.
 _READING_CACHE_KIB = 16_000
 _SCHEMA_CACHE_KIB = 24_000
-#: What all connections of a process keep in memory together.
-_HEAP_BYTES = 80_000_000
 
 _BY_ERROR_NAME: dict[str, type[errors.ChatctlError]] = {
     "SQLITE_BUSY": errors.RetryableError,
@@ -78,7 +76,9 @@ class SQLite(Dialect):
 
     def engine_options(self, url: sa.URL, *, read_only: bool) -> dict[str, Any]:
         """A busy timeout; transactions are chatctl's to begin, not the driver's."""
-        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
+        # Of statements that name thousands of keys the driver would keep a hundred, each of some megabytes.
+        plain = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False, "cached_statements": 0}
+        options: dict[str, Any] = {"connect_args": plain}
         file = _file_of(url)
         if file is None or (read_only and not file.exists()):  # read as an empty database, in memory
             options["poolclass"] = sa.StaticPool
@@ -114,7 +114,6 @@ class SQLite(Dialect):
             connection.create_aggregate("chatctl_digest_sum", 1, DigestSum)
             connection.create_function("chatctl_crc", 1, zlib.crc32, deterministic=True)
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA soft_heap_limit = {_HEAP_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB if read_only else _CACHE_KIB}")
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")

@@ -33,6 +33,7 @@ class Assign(Phase):
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Moves the next `size` messages."""
         scheme = self.scheme
+        scheme.dialect.prefer_indexes(connection)
         step = KeyRange(scheme.id, self.eligible()).step(connection, bounds, position, size)
         if not step.rows:
             return BatchOutcome(0, {"after": step.upper}, True)

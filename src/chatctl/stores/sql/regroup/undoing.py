@@ -96,10 +96,11 @@ class FreeMessages(UndoPhase):
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Frees those of the next `size` messages that are in a chat of the run."""
         scheme, freed = self.scheme, self.work.freed
+        scheme.dialect.prefer_indexes(connection)
         step = KeyRange(scheme.id).step(connection, bounds, position, size)
         counts = {}
         if step.rows:
-            chosen = sa.and_(step.within, scheme.link.in_(self._is_made()))
+            chosen = sa.and_(step.within, scheme.link_by_row().in_(self._is_made()))
             rows = sa.select(scheme.id, scheme.link).where(chosen)
             connection.execute(freed.insert().from_select(["id", "chat_id"], rows))
             counts = {"messages_freed": self._free(connection, chosen)}
