@@ -46,14 +46,17 @@ def moved_now(connection: sa.Connection, scheme: Scheme, work: WorkTables) -> Ke
     ).subquery()
     short = now.c.expected - now.c.found
     differs = sa.and_(short == 0, now.c.is_checksum != now.c.was_checksum)
-    known, missing, different = connection.execute(
+    known, missing, different, grown = connection.execute(
         sa.select(
             sa.func.coalesce(sa.func.sum(now.c.expected), 0),
             sa.func.coalesce(sa.func.sum(sa.case((short > 0, short), else_=0)), 0),
             sa.func.coalesce(sa.func.sum(sa.case((differs, 1), else_=0)), 0),
+            sa.func.coalesce(sa.func.sum(sa.case((short < 0, 1), else_=0)), 0),
         )
     ).one()
-    return Kept(int(known), int(missing), int(different) + _changed_in_grown(connection, scheme, work))
+    # Where no chat has grown a server would still go through every message to find that out.
+    changed = _changed_in_grown(connection, scheme, work) if grown else 0
+    return Kept(int(known), int(missing), int(different) + changed)
 
 
 def _noted(work: WorkTables, counted: sa.Select[Any], which: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -78,7 +81,7 @@ def _changed_in_grown(connection: sa.Connection, scheme: Scheme, work: WorkTable
         .where(chats.fate != JOINED, now.c.messages > chats.messages)
         .subquery()
     )
-    old = (
+    old = scheme.dialect.in_order(
         sa.select(
             grown.c.messages,
             grown.c.checksum.label("was"),
@@ -88,8 +91,7 @@ def _changed_in_grown(connection: sa.Connection, scheme: Scheme, work: WorkTable
         .select_from(grown.join(scheme.messages, scheme.link == grown.c.chat_id))
         .where(scheme.at <= grown.c.last_at)
         .group_by(grown.c.chat_id, grown.c.messages, grown.c.checksum)
-        .subquery()
-    )
+    ).subquery()
     differs = sa.and_(old.c.found == old.c.messages, old.c.now != old.c.was)
     return _count(connection, sa.select(sa.func.count()).select_from(old).where(differs))
 
