@@ -10,10 +10,11 @@ from tests.support.regrouping import Mentored, Message, crew, partition
 
 from chatctl.domain.progress import SilentProgress, StopSignal
 from chatctl.domain.result import Outcome
-from chatctl.errors import MissingEntityError, NotFoundError, StalePlanError, UnfinishedRunError
+from chatctl.errors import LockedError, MissingEntityError, NotFoundError, StalePlanError, UnfinishedRunError
 from chatctl.services.regroup import running, undoing
 from chatctl.services.regroup.driving import Crew
 from chatctl.services.regroup.target import Request
+from chatctl.stores.sql.journal import RunStatus
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -165,6 +166,32 @@ def test_undo_keeps_a_chat_whole_that_is_written_to_while_it_is_at_work(mentored
     counted = {name: result.data[name] for name in ("messages_freed", "chats_deleted", "chats_kept")}
     assert counted == {"messages_freed": 1, "chats_deleted": 1, "chats_kept": 1}
     assert mentored.partition() == {frozenset({"id0002", "id0003", *(["id0004"] if write == "another" else [])})}
+
+
+def test_undo_that_was_given_up_can_begin_anew_though_the_messages_are_back_in_their_chats(mentored: Mentored) -> None:
+    mentored.fill([message(1), message(2, user="u2")])
+    first = mentored.regroup()
+
+    class Trouble(SilentProgress):
+        """Ends the undo once the messages are free."""
+
+        def note(self, text: str) -> None:
+            if text.startswith("taking chats back"):
+                raise LockedError("enough")
+
+    with pytest.raises(LockedError):
+        undoing.undo(mentored.target, first.run_id, Crew(Trouble(), StopSignal()))
+    runs = mentored.target.journal.runs
+    with mentored.database.begin() as connection:
+        (given_up,) = [run for run in runs.list(connection) if run.status.unfinished]
+        runs.finish(connection, given_up.id, RunStatus.CANCELLED, given_up.totals)
+    mentored.regroup()
+    assert mentored.partition() == {frozenset({"id0001"}), frozenset({"id0002"})}
+
+    result = undoing.undo(mentored.target, first.run_id, crew())
+
+    assert (result.data["messages_freed"], result.data["chats_deleted"]) == (2, 2)
+    assert (mentored.partition(), mentored.rows("chats")) == (set(), [])
 
 
 def test_mentors_need_no_names(mentored: Mentored) -> None:

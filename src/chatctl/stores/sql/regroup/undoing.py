@@ -101,7 +101,9 @@ class FreeMessages(UndoPhase):
         counts = {}
         if step.rows:
             chosen = sa.and_(step.within, scheme.link_by_row().in_(self._is_made()))
-            rows = sa.select(scheme.id, scheme.link).where(chosen)
+            # An undo that was given up may have freed some before.
+            known = sa.exists().where(freed.c.id == scheme.id)
+            rows = sa.select(scheme.id, scheme.link).where(chosen, ~known)
             connection.execute(freed.insert().from_select(["id", "chat_id"], rows))
             counts = {"messages_freed": self._free(connection, chosen)}
         return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
