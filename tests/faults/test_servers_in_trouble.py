@@ -137,9 +137,11 @@ def test_what_a_server_in_trouble_ends_is_finished_by_the_same_command(
     for _ in range(ROUNDS):
         with outset.stage.copy() as copy, ThreadPoolExecutor(1) as beside:
             befallen = beside.submit(befall, copy.url)
-            done = outset.run(copy, also=trouble.ends)
-            befallen.result()
-            trouble.cure(server)
+            try:
+                done = outset.run(copy, also=trouble.ends)
+            finally:
+                befallen.result()
+                trouble.cure(server)
             outset.run(copy)
             outset.check(copy, done)
         faults.count(f"troubles of a server: {'ended' if done.exit_code else 'went on'}")

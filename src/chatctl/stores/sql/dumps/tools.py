@@ -18,6 +18,8 @@ from chatctl import errors
 #: What a tool may see of our environment: no setting and no secret of ours, nor one that would lead it elsewhere.
 _KEPT = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT")
 _STDERR_LINES = 12
+#: How MariaDB's and MySQL's programs end for an error of the server's, for which they have no words where it is gone.
+_SERVER_ERROR = 2
 
 _KINDS: tuple[tuple[str, type[errors.ChatctlError]], ...] = (
     (r"No space left on device|Disk quota exceeded|errno: 28|Got errno 28|disk full", errors.DiskFullError),
@@ -123,7 +125,10 @@ def _close(pipe: IO[bytes]) -> None:
 
 def _failure(tool: str, code: int | None, stderr: IO[bytes]) -> errors.ChatctlError:
     stderr.seek(0)
+    name = Path(tool).name
     lines = [line for line in stderr.read().decode(errors="replace").strip().splitlines() if line.strip()]
     said = "\n".join(lines[-_STDERR_LINES:]) or "it said nothing."
     kind = next((kind for pattern, kind in _KINDS if re.search(pattern, said)), errors.DatabaseError)
-    return kind(f"{Path(tool).name} ended with {code}: {said}")
+    if not lines and code == _SERVER_ERROR and name.startswith(("mariadb", "mysql")):
+        kind = errors.ConnectionLostError
+    return kind(f"{name} ended with {code}: {said}")
