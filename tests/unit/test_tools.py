@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from chatctl import errors
@@ -29,9 +27,9 @@ def test_what_a_tool_says_tells_what_kind_of_error_it_is(said: str, kind: type[e
     assert said in caught.value.message
 
 
-def test_a_dump_that_fails_without_a_word_has_lost_its_server(tmp_path: Path) -> None:
-    tool = tmp_path / "mariadb-dump"
-    tool.write_text("#!/bin/sh\nexit 2\n")
-    tool.chmod(0o755)
-    with pytest.raises(errors.ConnectionLostError, match="it said nothing"), running([str(tool)]):
+def test_a_tool_that_fails_without_a_word_for_an_error_of_the_servers_has_lost_it() -> None:
+    silent = ["sh", "-c", "exit 2"]
+    with pytest.raises(errors.ConnectionLostError, match="it said nothing"), running(silent, server_error=2):
+        pass
+    with pytest.raises(errors.DatabaseError, match="it said nothing"), running(silent):
         pass

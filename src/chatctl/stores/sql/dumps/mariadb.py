@@ -25,6 +25,8 @@ from chatctl.stores.sql.dumps.tools import find_tool, running, secret_folder, ve
 FILE = "database.sql.zst"
 
 _DEFAULT_LEVEL = 1
+#: How mariadb-dump and mysqldump end for an error of the server's (EX_MYSQLERR).
+_SERVER_ERROR = 2
 _CHUNK = 1024 * 1024
 #: The largest pipe that an unprivileged process may ask for on Linux.
 _PIPE_BYTES = 1024 * 1024
@@ -134,7 +136,7 @@ class MariaDBDumper(Dumper):
                 self._name,
                 *(sorted(tables) if tables is not None else ()),
             ]
-            with running(arguments, stdout=subprocess.PIPE) as process:
+            with running(arguments, stdout=subprocess.PIPE, server_error=_SERVER_ERROR) as process:
                 assert process.stdout is not None
                 _widen(process.stdout.fileno())
                 # Whole chunks: the tool writes little pieces, and each would cost us a round of our own.

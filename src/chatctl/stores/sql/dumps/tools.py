@@ -18,8 +18,6 @@ from chatctl import errors
 #: What a tool may see of our environment: no setting and no secret of ours, nor one that would lead it elsewhere.
 _KEPT = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT")
 _STDERR_LINES = 12
-#: How MariaDB's and MySQL's programs end for an error of the server's, for which they have no words where it is gone.
-_SERVER_ERROR = 2
 
 _KINDS: tuple[tuple[str, type[errors.ChatctlError]], ...] = (
     (r"No space left on device|Disk quota exceeded|errno: 28|Got errno 28|disk full", errors.DiskFullError),
@@ -87,10 +85,12 @@ def running(
     *,
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
+    server_error: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The tool while the block runs. At its end it must have ended well: else its stderr is raised as an error.
 
-    An error in the block ends the tool at once; where both fail, the tool's own words are raised.
+    An error in the block ends the tool at once; where both fail, the tool's own words are raised. `server_error` is how
+    the tool ends for an error of the server's, for which it may have no words where the server is gone.
     """
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
@@ -104,7 +104,7 @@ def running(
         except BrokenPipeError as problem:
             # The tool stopped reading: what it said before it ended is the reason.
             process.wait()
-            raise _failure(arguments[0], process.returncode, stderr) from problem
+            raise _failure(arguments[0], process.returncode, stderr, server_error) from problem
         except BaseException:
             process.kill()
             process.wait()
@@ -114,7 +114,7 @@ def running(
                 if pipe is not None:
                     _close(pipe)
         if process.returncode != 0:
-            raise _failure(arguments[0], process.returncode, stderr)
+            raise _failure(arguments[0], process.returncode, stderr, server_error)
 
 
 def _close(pipe: IO[bytes]) -> None:
@@ -123,12 +123,11 @@ def _close(pipe: IO[bytes]) -> None:
         pipe.close()
 
 
-def _failure(tool: str, code: int | None, stderr: IO[bytes]) -> errors.ChatctlError:
+def _failure(tool: str, code: int | None, stderr: IO[bytes], server_error: int | None) -> errors.ChatctlError:
     stderr.seek(0)
-    name = Path(tool).name
     lines = [line for line in stderr.read().decode(errors="replace").strip().splitlines() if line.strip()]
     said = "\n".join(lines[-_STDERR_LINES:]) or "it said nothing."
     kind = next((kind for pattern, kind in _KINDS if re.search(pattern, said)), errors.DatabaseError)
-    if not lines and code == _SERVER_ERROR and name.startswith(("mariadb", "mysql")):
+    if not lines and code == server_error:
         kind = errors.ConnectionLostError
-    return kind(f"{name} ended with {code}: {said}")
+    return kind(f"{Path(tool).name} ended with {code}: {said}")
