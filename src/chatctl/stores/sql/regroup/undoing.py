@@ -94,13 +94,15 @@ class FreeMessages(UndoPhase):
         return KeyRange(self.scheme.id).slices(connection, parts)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
-        """Frees those of the next `size` messages that are in a chat of the run."""
-        scheme, freed = self.scheme, self.work.freed
+        """Frees those of the next `size` messages that the run has put into its chats."""
+        scheme, freed, work = self.scheme, self.work.freed, self.work.chats.c
         scheme.dialect.prefer_indexes(connection)
         step = KeyRange(scheme.id).step(connection, bounds, position, size)
         counts = {}
         if step.rows:
-            chosen = sa.and_(step.within, scheme.link_by_row().in_(self._is_made()))
+            # What came since stays, and with it its chat.
+            same = [work.chat_id == scheme.link_by_row(), work.fate == MADE, scheme.at <= work.last_at]
+            chosen = sa.and_(step.within, sa.exists().where(*same))
             # An undo that was given up may have freed some before.
             known = sa.exists().where(freed.c.id == scheme.id)
             rows = sa.select(scheme.id, scheme.link).where(chosen, ~known)
