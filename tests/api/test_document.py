@@ -6,10 +6,14 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.api import Api
+
+from chatctl.api.bodies import Body
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,19 @@ def explore(api: Api, folder: Path, examples: int, phases: str, seconds: float |
     assert done.returncode == 0, report[-12_000:]
     assert all(f"✅ {phase.title()}" in report for phase in phases.split(",")), report[-3_000:]
     return report
+
+
+def test_every_bound_of_a_body_is_said_in_the_words_of_json_schema() -> None:
+    def words(document: Any) -> Iterator[str]:
+        if isinstance(document, dict):
+            yield from document
+        for each in document.values() if isinstance(document, dict) else document if isinstance(document, list) else ():
+            yield from words(each)
+
+    bodies = Body.__subclasses__()
+    assert len(bodies) > 10
+    for body in bodies:
+        assert not {"ge", "gt", "le", "lt", "min_length", "max_length"} & set(words(body.model_json_schema())), body
 
 
 def test_a_short_look_finds_nothing(api: Api, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pydantic_core
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from chatctl.api.problems import Problem, explain
 
@@ -29,8 +29,9 @@ def _integral(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-#: JSON knows one kind of number, and by JSON Schema 5.0 is as whole as 5.
-Whole = Annotated[int, BeforeValidator(_integral)]
+#: How many there are of something, as a column of 32 bits holds it. JSON knows one kind of number, and by JSON Schema
+#: 5.0 is as whole as 5. The bounds come first: behind the validator the schema would not have them.
+Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_integral)]
 
 
 def _finite(value: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 
-from chatctl.api.bodies import TEXT_PATTERN, Body, Identifier, JsonObject, Title, Whole, Words, body_of, reply
+from chatctl.api.bodies import TEXT_PATTERN, Body, Count, Identifier, JsonObject, Title, Words, body_of, reply
 from chatctl.api.documents import leads_to, responses, takes
 from chatctl.api.events import event
 from chatctl.api.parts import parts_of
@@ -49,7 +49,7 @@ class NewMessage(Body):
     content: Words
     prompt: Words | None = None
     model: Identifier | None = None
-    tokens: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
+    tokens: Count | None = None
     metadata: JsonObject | None = None
 
 
