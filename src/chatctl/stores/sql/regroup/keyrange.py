@@ -11,8 +11,6 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches.work import Position
 from chatctl.stores.sql.dialects import Dialect
-from chatctl.stores.sql.regroup.scheme import Scheme
-from chatctl.stores.sql.regroup.worktables import WorkTables
 
 #: Into how many ranges keys are shared out at most, so that workers that come later still find some.
 SLICES = 16
@@ -72,11 +70,6 @@ def slices_of(connection: sa.Connection, dialect: Dialect, table: sa.Table, rows
         return 1
     size = dialect.table_sizes(connection, [table.name], table.schema).get(table.name)
     return max(4, min(SLICES, size.rows // rows_a_slice if size else 1))
-
-
-def chat_slices(connection: sa.Connection, scheme: Scheme, work: WorkTables) -> list[Position]:
-    """Slices of the IDs of a run's chats."""
-    return KeyRange(work.chats.c.chat_id).slices(connection, slices_of(connection, scheme.dialect, work.chats))
 
 
 def between(column: sa.Column[Any], after: Any, upto: Any) -> list[sa.ColumnElement[bool]]:

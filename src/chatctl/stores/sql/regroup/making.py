@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, chat_slices, whole
-from chatctl.stores.sql.regroup.phase import Phase, changed
+from chatctl.stores.sql.regroup.keyrange import KeyRange, whole
+from chatctl.stores.sql.regroup.phase import ChatPhase, Phase, changed
 from chatctl.stores.sql.regroup.scheme import FIRST, LAST, Companion
 from chatctl.stores.sql.regroup.worktables import JOINED, MADE
 
@@ -70,16 +70,11 @@ class MakeCompanions(Phase):
         )
 
 
-class MakeChats(Phase):
+class MakeChats(ChatPhase):
     """A chat for each one that this pass has found, unless it is there already."""
 
     name: ClassVar[str] = "chats"
     title: ClassVar[str] = "making chats"
-    unit: ClassVar[str] = "chats"
-
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Slices of the chats' IDs."""
-        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Makes the next `size` chats, in the order of their IDs."""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import Work
 from chatctl.stores.sql.batches.work import Position
+from chatctl.stores.sql.regroup.keyrange import KeyRange, slices_of
 from chatctl.stores.sql.regroup.scheme import Scheme
 from chatctl.stores.sql.regroup.worktables import JOINED, WorkTables
 
@@ -52,6 +53,17 @@ class Phase(Work):
 
     def committed(self, position: Position) -> None:
         """Nothing outside the database needs to know."""
+
+
+class ChatPhase(Phase):
+    """A phase that goes over the run's chats in the order of their IDs."""
+
+    unit: ClassVar[str] = "chats"
+
+    def bounds(self, connection: sa.Connection) -> list[Position]:
+        """Slices of the chats' IDs."""
+        chats = self.work.chats
+        return KeyRange(chats.c.chat_id).slices(connection, slices_of(connection, self.scheme.dialect, chats))
 
 
 def _any(connection: sa.Connection, query: sa.Select[Any]) -> bool:

@@ -9,22 +9,17 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices
-from chatctl.stores.sql.regroup.phase import Phase, changed
+from chatctl.stores.sql.regroup.keyrange import KeyRange, between
+from chatctl.stores.sql.regroup.phase import ChatPhase, changed
 from chatctl.stores.sql.regroup.scheme import FIRST, LAST, Scheme
 from chatctl.stores.sql.regroup.worktables import JOINED, MADE, WorkTables
 
 
-class Settle(Phase):
+class Settle(ChatPhase):
     """Corrects what messages that arrived during the pass have changed; most chats are right already."""
 
     name: ClassVar[str] = "settle"
     title: ClassVar[str] = "settling chats"
-    unit: ClassVar[str] = "chats"
-
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Slices of the chats' IDs."""
-        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Settles the next `size` chats."""

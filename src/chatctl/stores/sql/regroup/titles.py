@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, chat_slices
-from chatctl.stores.sql.regroup.phase import Phase
+from chatctl.stores.sql.regroup.keyrange import KeyRange
+from chatctl.stores.sql.regroup.phase import ChatPhase
 from chatctl.stores.sql.regroup.scheme import Scheme
 from chatctl.stores.sql.regroup.worktables import MADE
 
@@ -17,16 +17,11 @@ from chatctl.stores.sql.regroup.worktables import MADE
 _CHARACTERS = 80
 
 
-class FirstMessageTitles(Phase):
+class FirstMessageTitles(ChatPhase):
     """Gives the run's own chats the beginning of their first message, on one line, where they have no title."""
 
     name: ClassVar[str] = "titles"
     title: ClassVar[str] = "naming chats"
-    unit: ClassVar[str] = "chats"
-
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Slices of the chats' IDs."""
-        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Names the next `size` chats."""

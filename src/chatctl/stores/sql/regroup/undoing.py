@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from chatctl.stores.sql.batches import BatchOutcome
 from chatctl.stores.sql.batches.work import Position
-from chatctl.stores.sql.regroup.keyrange import KeyRange, between, chat_slices, slices_of, whole
-from chatctl.stores.sql.regroup.phase import Phase, changed
+from chatctl.stores.sql.regroup.keyrange import KeyRange, between, slices_of, whole
+from chatctl.stores.sql.regroup.phase import ChatPhase, Phase, changed
 from chatctl.stores.sql.regroup.scheme import LAST, Scheme
 from chatctl.stores.sql.regroup.settle import actual
 from chatctl.stores.sql.regroup.titles import first_line
@@ -57,16 +57,11 @@ class UndoPhase(Phase):
         connection.execute(scheme.messages.update().where(chosen, known).values(values))
 
 
-class LookAtChats(UndoPhase):
+class LookAtChats(ChatPhase, UndoPhase):
     """Finds the chats that the application has written to, by ranges of chat IDs."""
 
     name: ClassVar[str] = "undo-look"
     title: ClassVar[str] = "looking at chats"
-    unit: ClassVar[str] = "chats"
-
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Slices of the chats' IDs."""
-        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Looks at the next `size` chats."""
@@ -111,17 +106,12 @@ class FreeMessages(UndoPhase):
         return BatchOutcome(step.rows, {"after": step.upper}, step.last, counts)
 
 
-class TakeBackChats(UndoPhase):
+class TakeBackChats(ChatPhase, UndoPhase):
     """Deletes the run's chats, which are empty now, by ranges of chat IDs; keeps what was written to meanwhile."""
 
     name: ClassVar[str] = "undo"
     title: ClassVar[str] = "taking chats back"
-    unit: ClassVar[str] = "chats"
     first_batch: int = 1_000
-
-    def bounds(self, connection: sa.Connection) -> list[Position]:
-        """Slices of the chats' IDs."""
-        return chat_slices(connection, self.scheme, self.work)
 
     def batch(self, connection: sa.Connection, bounds: Position, position: Position, size: int) -> BatchOutcome:
         """Takes the next `size` chats back."""
