@@ -183,6 +183,9 @@ def test_undo_that_was_given_up_can_begin_anew_though_the_messages_are_back_in_t
 
     with pytest.raises(LockedError):
         undoing.undo(mentored.target, first.run_id, Crew(Trouble(), StopSignal()))
+    with pytest.raises(UnfinishedRunError, match="is unfinished"):
+        mentored.regroup()
+    assert mentored.partition() == set()
     runs = mentored.target.journal.runs
     with mentored.database.begin() as connection:
         (given_up,) = [run for run in runs.list(connection) if run.status.unfinished]

@@ -20,7 +20,7 @@ from chatctl.services.regroup import setaside as reading
 from chatctl.services.regroup.driving import Crew, Driver, stopwatch
 from chatctl.services.regroup.mapping import load_mapping
 from chatctl.services.regroup.planning import check_fresh, make_plan
-from chatctl.services.regroup.target import KIND, RegroupTarget
+from chatctl.services.regroup.target import KIND, UNDO_KIND, RegroupTarget
 from chatctl.stores.sql.batches.patience import patiently
 from chatctl.stores.sql.journal import Run, RunStatus
 from chatctl.stores.sql.locks import RunLock
@@ -66,8 +66,8 @@ def start(
     `take_backup` takes a backup before a new run begins, and tells its ID; `mapping` is the file that says whose
     messages are which.
 
-    Raises UnfinishedRunError where another one is unfinished, StalePlanError where the saved plan no longer fits,
-    LockedError where a run is at work.
+    Raises UnfinishedRunError where another one or an undo is unfinished, StalePlanError where the saved plan no longer
+    fits, LockedError where a run is at work.
     """
     target.require_database()
     with target.database.connect() as connection:
@@ -76,6 +76,7 @@ def start(
     target.journal.ensure()
     with RunLock(target.journal, LOCK) as lock:
         with target.database.connect() as connection:
+            _check_undone(target, connection)
             unfinished = target.journal.runs.unfinished(connection, KIND, target.layout.name, LOCK)
         if unfinished is not None:
             _check_options(unfinished, grouping)
@@ -151,6 +152,17 @@ def find(target: RegroupTarget, run_id: str | None) -> Run:
 def scheme_of(target: RegroupTarget, run: Run) -> Scheme:
     """What the layout's columns mean to that run."""
     return target.scheme(Grouping.from_json(run.options), run)
+
+
+def _check_undone(target: RegroupTarget, connection: sa.Connection) -> None:
+    # It would put the messages back that the undo has freed, into chats that the undo is about to delete.
+    for run in target.journal.runs.list(connection, (UNDO_KIND,)):
+        if run.status.unfinished and run.layout == target.layout.name:
+            raise UnfinishedRunError(
+                f"Run {run.id}, which takes run {run.scope} back, is unfinished.",
+                hint=f"Finish it with 'chatctl regroup undo {run.scope}', or give it up with"
+                f" 'chatctl runs cancel {run.id}'.",
+            )
 
 
 def _check_options(unfinished: Run, grouping: Grouping) -> None:
