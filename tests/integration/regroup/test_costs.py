@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +13,8 @@ from tests.support.regrouping import Mentored, Message
 CHATS = 2_000
 BATCH = 20
 MESSAGES = 60_000
+#: SQLite tells of so many steps of its machine at once.
+STEPS = 1_000
 
 
 def rows_read(mentored: Mentored) -> int:
@@ -58,3 +62,24 @@ def rows_read_in_order(mentored: Mentored) -> int:
     with mentored.database.connect() as connection:
         connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
         return int(connection.exec_driver_sql(query).scalar_one())
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_joining_chats_that_are_there_goes_through_the_messages_once(mentored: Mentored) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    mentored.fill(Message(f"id{n:05d}", f"u{n:04d}", "m1", start + timedelta(seconds=n)) for n in range(CHATS))
+    mentored.regroup()
+    later = start + timedelta(days=1)
+    mentored.fill(Message(f"jd{n:05d}", f"u{n:04d}", "m1", later + timedelta(seconds=n)) for n in range(CHATS))
+    steps = itertools.count()
+
+    @sa.event.listens_for(mentored.database.engine, "checkout")
+    def count(connection: Any, *_: object) -> None:
+        connection.set_progress_handler(lambda: next(steps) * 0, STEPS)
+
+    mentored.database.engine.dispose()
+    mentored.regroup()
+
+    # By a list of the chats it was sixteen times as much among so few, and grew with their square.
+    assert next(steps) * STEPS < 2_000 * CHATS
+    assert mentored.verify().data["ok"]

@@ -92,8 +92,11 @@ class Assign(Phase):
         if not self.joins:
             return
         chats = self.work.chats.c
-        there = sa.select(chats.chat_id).where(chats.fate == JOINED)
-        rows = sa.select(self.scheme.id, chat_id).where(*chosen, chat_id.in_(there))
+        there: sa.ColumnElement[bool] = chat_id.in_(sa.select(chats.chat_id).where(chats.fate == JOINED))
+        if self.scheme.dialect.hashes_slowly:
+            # The chats are in the query already: by a list of theirs SQLite would go through the messages for each.
+            there = chats.fate == JOINED
+        rows = sa.select(self.scheme.id, chat_id).where(*chosen, there)
         connection.execute(self.work.joined.insert().from_select(["id", "chat_id"], rows))
 
 
